@@ -1,0 +1,44 @@
+# Every target sets up what it needs; stamp files make a second run start at once.
+
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
+	$$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 \
+	&& { echo $$p; break; }; done)
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable
+
+.PHONY: help demo test check format bench-core clean
+.DEFAULT_GOAL := help
+
+help:  ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | expand -t 14
+
+demo: $(VENV)/.embedded  ## three workers share three slots; one is killed (about 20 s)
+	$(BIN)/loco-redis demo
+
+test: $(VENV)/.dev  ## the whole test suite, on real servers it starts itself
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.dev  ## lint, formatting, types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.dev  ## rewrite the sources in the project's format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench-core: $(VENV)/.bench  ## the table of ratios described in benchmarks/README.md
+	$(BIN)/python -m benchmarks
+
+clean:  ## remove the environment, caches and builds
+	rm -rf $(VENV) build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "Python >= 3.11 with venv is needed: install it, or run make PYTHON=/path/to/python" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+# One stamp per set of extras, renewed when the dependencies change.
+$(VENV)/.%: pyproject.toml | $(BIN)/python
+	$(INSTALL) '.[$*]'
+	@touch $@

@@ -1,0 +1,1 @@
+"""Fair, crash-safe scheduling of shared capacity across processes and hosts, through Redis."""

@@ -1,0 +1,84 @@
+"""What may be sent to Redis: each check returns the wire form or raises a one-line ValueError."""
+
+from __future__ import annotations
+
+import re
+from numbers import Real
+from typing import Any
+
+NAME_PATTERN = "[A-Za-z0-9_-]{1,64}"
+NAME_RULE = "1 to 64 characters out of A-Z a-z 0-9 _ -"
+
+MAX_AGENT_ID_BYTES = 512
+MAX_PAYLOAD_BYTES = 1 << 20
+MAX_WEIGHT = 1e9
+MAX_COST = 1e12
+THOUSAND = 1000
+_SHOWN = 80
+
+
+def shown(value: object) -> str:
+    """`repr(value)`, cut so that a hostile value cannot flood a message or a log."""
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}... ({len(text)} characters)"
+
+
+def resource_name(name: str) -> str:
+    """The name itself: it becomes part of key names, so its characters are few."""
+    if not isinstance(name, str) or not re.fullmatch(NAME_PATTERN, name):
+        raise ValueError(f"resource name must be {NAME_RULE}, got {shown(name)}")
+    return name
+
+
+def agent_id(agent: str) -> bytes:
+    """UTF-8 of an agent id: 1 to 512 bytes without NUL, which separates members in Redis."""
+    if not isinstance(agent, str):
+        raise ValueError(f"agent id must be a str, got {shown(agent)}")
+    try:
+        encoded = agent.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"agent id {shown(agent)} holds a lone surrogate: not Unicode") from None
+    if not encoded:
+        raise ValueError("agent id must not be empty: name who asks, e.g. 'webhook'")
+    if len(encoded) > MAX_AGENT_ID_BYTES:
+        raise ValueError(
+            f"agent id {shown(agent)} has {len(encoded)} UTF-8 bytes, "
+            f"at most {MAX_AGENT_ID_BYTES} are allowed: use a shorter name or a hash"
+        )
+    if b"\0" in encoded:
+        raise ValueError(f"agent id {shown(agent)} holds a NUL character: remove it")
+    return encoded
+
+
+def weight(value: float) -> int:
+    """Thousandths of a task's weight, 1 to 1e9."""
+    return _thousandths("weight", value, 1, MAX_WEIGHT)
+
+
+def cost(value: float) -> int:
+    """Thousandths of a settled cost, 0 to 1e12."""
+    return _thousandths("cost", value, 0, MAX_COST)
+
+
+def payload(data: bytes | None) -> bytes | None:
+    """A task's payload, up to 1 MiB, or None."""
+    if data is None:
+        return None
+    if not isinstance(data, bytes | bytearray | memoryview):
+        raise ValueError(f"payload must be bytes or None, got {shown(data)}: encode it first")
+    data = bytes(data)
+    if len(data) > MAX_PAYLOAD_BYTES:
+        raise ValueError(
+            f"payload has {len(data)} bytes, at most {MAX_PAYLOAD_BYTES} (1 MiB) are allowed: "
+            "store it elsewhere and pass its address"
+        )
+    return data
+
+
+def _thousandths(what: str, value: Any, low: float, high: float) -> int:
+    is_number = isinstance(value, Real) and not isinstance(value, bool)
+    # NaN fails every comparison, so the range check refuses it too.
+    if not (is_number and low <= value <= high):
+        raise ValueError(f"{what} must be a number from {low} to {high:g}, got {shown(value)}")
+    thousandths: int = round(value * THOUSAND)
+    return thousandths
