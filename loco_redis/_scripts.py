@@ -1,0 +1,254 @@
+"""The Lua scripts: their text, and one typed method for each.
+
+A method returns a `Command`; sending it is the business of the outbox and of the heartbeat thread.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache, partial
+from importlib import resources
+from typing import Any, Generic, TypeVar
+
+from loco_redis import _replies as replies
+from loco_redis._keys import Keys
+
+SCHEMA = 1
+VERBS = (
+    "open",
+    "heartbeat",
+    "submit",
+    "acquire",
+    "release",
+    "cancel",
+    "settle",
+    "cancel_task",
+    "register",
+    "unregister",
+    "reconfigure",
+    "close",
+    "reap",
+    "poll",
+    "agent",
+    "snapshot",
+    "dump",
+)
+
+T = TypeVar("T")
+Argument = bytes | str | int
+
+
+def load(script: str, substitutes: Mapping[str, str] | None = None) -> str:
+    """The text of a script with its ``--@include`` lines replaced by the files.
+
+    Each file comes once, except inside a function: what is included there is seen only there.
+    """
+    folder = resources.files("loco_redis") / "lua"
+
+    def expand(text: str, included: set[str]) -> list[str]:
+        lines: list[str] = []
+        for line in text.splitlines():
+            indent, include, name = line.partition("--@include ")
+            if not include or indent.strip():
+                lines.append(line)
+            elif name not in included:
+                inner = set(included) if indent else included
+                inner.add(name)
+                given = (substitutes or {}).get(name)
+                part = given or (folder / "include" / f"{name}.lua").read_text("utf-8")
+                lines += expand(part, inner)
+        return lines
+
+    return "\n".join(expand((folder / f"{script}.lua").read_text("utf-8"), set())) + "\n"
+
+
+@cache
+def _loaded(script: str) -> tuple[str, str]:
+    text = load(script)
+    return text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+
+
+def rid(session: str, sequence: int) -> str:
+    """The id of a request; its text sorts by sequence."""
+    return f"{session}:{sequence:012d}"
+
+
+def _optional(value: object | None) -> str:
+    return "" if value is None else str(value)
+
+
+def _alpha(value: float | None) -> str:
+    return "" if value is None else format(value, ".17g")
+
+
+@dataclass(frozen=True, slots=True)
+class Command(Generic[T]):
+    """One call of a script: ``args`` is its ARGV, ``decode`` turns the raw reply into a value."""
+
+    script: str
+    args: tuple[Argument, ...]
+    decode: Callable[[list[Any]], T]
+
+
+class Scripts:
+    """The scripts of the scheduler ``name``. Arguments are in the units of ``lua/README.md``."""
+
+    def __init__(self, name: str) -> None:
+        self.keys = Keys(name)
+        self._snapshot = partial(replies.snapshot, name)
+
+    def source(self, script: str) -> str:
+        return _loaded(script)[0]
+
+    def sha(self, script: str) -> str:
+        return _loaded(script)[1]
+
+    def _command(
+        self, script: str, decode: Callable[[list[Any]], T], session: str, *args: Argument
+    ) -> Command[T]:
+        return Command(script, (self.keys.channel, session, *args), decode)
+
+    def open(
+        self,
+        *,
+        session: str,
+        seen: int,
+        info: str,
+        capacity: int | None,
+        alpha: float | None,
+        lease: int | None,
+        max_waiters: int | None,
+    ) -> Command[replies.OpenReply]:
+        return self._command(
+            "open",
+            replies.opened,
+            session,
+            seen,
+            info,
+            SCHEMA,
+            _optional(capacity),
+            _alpha(alpha),
+            _optional(lease),
+            _optional(max_waiters),
+        )
+
+    def heartbeat(self, *, session: str, floor: int, seen: int) -> Command[replies.HeartbeatReply]:
+        return self._command("heartbeat", replies.heartbeat, session, floor, seen)
+
+    def submit(
+        self,
+        *,
+        session: str,
+        floor: int,
+        seen: int,
+        sequence: int,
+        agent: bytes,
+        weight: int,
+        max_attempts: int,
+        body: bytes,
+    ) -> Command[replies.Reply]:
+        request = rid(session, sequence)
+        args = (floor, seen, request, agent, weight, max_attempts, body)
+        return self._command("submit", replies.reply, session, *args)
+
+    def acquire(
+        self,
+        *,
+        session: str,
+        floor: int,
+        seen: int,
+        sequence: int,
+        agent: bytes,
+        weight: int | None,
+    ) -> Command[replies.AcquireReply]:
+        request = rid(session, sequence)
+        args = (floor, seen, request, agent, "" if weight is None else weight)
+        return self._command("acquire", replies.acquired, session, *args)
+
+    def release(
+        self, *, session: str, floor: int, seen: int, sequence: int, token: int, charge: bool
+    ) -> Command[replies.ReleaseReply]:
+        args = (floor, seen, rid(session, sequence), token, int(charge))
+        return self._command("release", replies.released, session, *args)
+
+    def cancel(
+        self, *, session: str, floor: int, seen: int, sequence: int
+    ) -> Command[replies.GrantsReply]:
+        request = rid(session, sequence)
+        return self._command("cancel", replies.with_grants, session, floor, seen, request)
+
+    def settle(
+        self, *, session: str, sequence: int, token: int, cost: int
+    ) -> Command[replies.SettleReply]:
+        request = rid(session, sequence)
+        return self._command("settle", replies.settled, session, request, token, cost)
+
+    def cancel_task(
+        self, *, session: str, floor: int, seen: int, sequence: int, task_id: str
+    ) -> Command[replies.GrantsReply]:
+        args = (floor, seen, rid(session, sequence), task_id)
+        return self._command("cancel_task", replies.with_grants, session, *args)
+
+    def register(
+        self,
+        *,
+        session: str,
+        floor: int,
+        seen: int,
+        sequence: int,
+        agent: bytes,
+        agent_type: str,
+    ) -> Command[replies.Reply]:
+        args = (floor, seen, rid(session, sequence), agent, agent_type)
+        return self._command("register", replies.reply, session, *args)
+
+    def unregister(
+        self, *, session: str, floor: int, seen: int, sequence: int, agent: bytes
+    ) -> Command[replies.Reply]:
+        args = (floor, seen, rid(session, sequence), agent)
+        return self._command("unregister", replies.reply, session, *args)
+
+    def reconfigure(
+        self,
+        *,
+        session: str,
+        floor: int,
+        seen: int,
+        sequence: int,
+        if_version: int,
+        capacity: int | None,
+        alpha: float | None,
+        max_waiters: int | None,
+    ) -> Command[replies.ReconfigureReply]:
+        return self._command(
+            "reconfigure",
+            replies.reconfigured,
+            session,
+            floor,
+            seen,
+            rid(session, sequence),
+            if_version,
+            _optional(capacity),
+            _alpha(alpha),
+            _optional(max_waiters),
+        )
+
+    def close(self, *, session: str, seen: int) -> Command[replies.CloseReply]:
+        return self._command("close", replies.closed, session, seen)
+
+    def reap(self) -> Command[replies.ReapReply]:
+        return self._command("reap", replies.reaped, "")
+
+    def poll(self, *, session: str, after: str) -> Command[replies.PollReply]:
+        return self._command("poll", replies.polled, session, after)
+
+    def agent(self, *, agent: bytes) -> Command[replies.AgentReply]:
+        return self._command("agent", replies.agent, "", agent)
+
+    def snapshot(self, *, limit: int) -> Command[replies.SnapshotReply]:
+        return self._command("snapshot", self._snapshot, "", limit)
+
+    def dump(self) -> Command[list[Any]]:
+        return self._command("dump", list, "")

@@ -1,0 +1,14 @@
+-- Takes a waiting request out of its lane and forgets it.
+--@include open_lane
+
+local function withdraw(request)
+  local load = load_of(request.agent)
+  if request.lane == 'b' then
+    take_task(load, 'b', request.seq, request.tick, request.weight, request.id)
+  else
+    take_open(load, request.seq, request.tick, request.id)
+  end
+  store_load(load)
+  drop_request(request.id)
+  S.waiting = S.waiting - 1
+end

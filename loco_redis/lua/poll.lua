@@ -1,0 +1,24 @@
+-- poll: the grants that a session holds, for a client that may have missed a hint.
+-- ARGV: channel session after (a rid, or empty to begin)
+-- Reply: status serial delivered after grants... (after: where to go on, empty at the end)
+-- Statuses: OK EXPIRED
+-- Cost: O(500 requests) a call. Writes nothing
+-- Keeps: all
+local CHANNEL, SESSION, after = unpack(ARGV)
+--@include status
+--@include grant_text
+
+local PAGE = 500
+
+local session = read_state() and redis.call('ZSCORE', K.deadlines, SESSION) and session_row(SESSION)
+if not session then return { EXPIRED, 0 } end
+local from = after == '' and '[' .. SESSION .. ':' or '(' .. after
+local rids = redis.call('ZRANGEBYLEX', K.owned, from, '(' .. SESSION .. ';', 'LIMIT', 0, PAGE)
+local values = { OK, S.serial, session.delivered, #rids == PAGE and rids[PAGE] or '' }
+for _, rid in ipairs(rids) do
+  local request = read_request(rid)
+  if request.state == 'G' then
+    values[#values + 1] = granted_text(request)
+  end
+end
+return values

@@ -1,0 +1,15 @@
+-- register: makes an agent known by name and type for as long as nobody unregisters it.
+-- ARGV: channel session floor seen rid agent agent_type
+-- Reply: status serial
+-- Statuses: OK EXPIRED
+-- Cost: O(1)
+-- Keeps: 1-10
+local CHANNEL, SESSION, floor, seen, rid, agent, agent_type = unpack(ARGV)
+--@include upkeep
+
+if not begin() then return { EXPIRED, 0 } end
+if not admit(SESSION, tonumber(floor), tonumber(seen)) then return reply(EXPIRED) end
+if done_before(rid) then return reply(OK) end
+redis.call('HSET', K.agents, agent, agent_type)
+leave_tombstone(rid)
+return reply(OK)

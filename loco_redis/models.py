@@ -1,0 +1,262 @@
+"""The values that users give and get: all frozen.
+
+Weights and costs are plain numbers (a cost proxy, 1 and up), ages are ticks (one release each),
+times are seconds.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from loco_redis import _validate as validate
+
+_BODY_VERSION = b"1"
+_MAX_META_BYTES = 64 << 10
+_DEFAULT_ATTEMPTS, _MAX_ATTEMPTS = 3, 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """A named competitor. `agent_type` is a label such as "webhook" or "batch".
+
+    Raises:
+        ValueError: an empty id, one of more than 512 UTF-8 bytes, or with a NUL.
+    """
+
+    agent_id: str
+    agent_type: str = ""
+
+    def __post_init__(self) -> None:
+        validate.agent_id(self.agent_id)
+        _text("agent_type", self.agent_type)
+
+
+@dataclass(frozen=True, slots=True)
+class SharedResource:
+    """What is shared: at most `capacity` holders at once, over all processes that use `name`.
+
+    `capacity=None` adopts what Redis has stored; 0 pauses: nothing is granted.
+
+    Raises:
+        ValueError: a name outside [A-Za-z0-9_-]{1,64}, a negative capacity.
+    """
+
+    name: str
+    capacity: int | None = None
+
+    def __post_init__(self) -> None:
+        validate.resource_name(self.name)
+        capacity = self.capacity
+        if capacity is not None and (
+            isinstance(capacity, bool) or not isinstance(capacity, int) or capacity < 0
+        ):
+            raise ValueError(
+                "capacity must be an int from 0 (paused), or None to adopt, "
+                f"got {validate.shown(capacity)}"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A unit of work of one agent.
+
+    Attributes:
+        weight: its cost proxy, 1 to 1e9; an agent with more weight queued ranks higher.
+        task_type: a label, e.g. "anthropic:sonnet".
+        payload: up to 1 MiB for whoever serves a durable task; never logged.
+        max_attempts: a durable task is listed as dead after so many starts; 0 = no limit.
+        labels: security labels of its data.
+        session_id, team, workflow, model: whom its cost is attributed to.
+        task_id, attempt: of a durable task, filled in by the scheduler; attempts count from 1.
+
+    Raises:
+        ValueError: any of them out of range.
+    """
+
+    weight: float = 1.0
+    task_type: str = ""
+    payload: bytes | None = None
+    max_attempts: int = _DEFAULT_ATTEMPTS
+    labels: Mapping[str, str] | None = None
+    session_id: str | None = None
+    team: str | None = None
+    workflow: str | None = None
+    model: str | None = None
+    task_id: str | None = None
+    attempt: int = 0
+
+    def __post_init__(self) -> None:
+        validate.weight(self.weight)
+        object.__setattr__(self, "payload", validate.payload(self.payload))
+        attempts = self.max_attempts
+        if not (type(attempts) is int and 0 <= attempts <= _MAX_ATTEMPTS):
+            raise ValueError(
+                f"max_attempts must be an int from 0 (no limit) to {_MAX_ATTEMPTS}, "
+                f"got {validate.shown(attempts)}"
+            )
+        for name in _TEXTS:
+            value = getattr(self, name)
+            if value is not None:
+                _text(name, value)
+        if self.labels is not None:
+            for key, label in self.labels.items():
+                _text("a label's name", key)
+                _text("a label", label)
+
+    def __repr__(self) -> str:
+        shown = [
+            f"{f.name}=<{len(value)} bytes>" if f.name == "payload" else f"{f.name}={value!r}"
+            for f in fields(self)
+            if (value := getattr(self, f.name)) != f.default
+        ]
+        return f"Task({', '.join(shown)})"
+
+
+_TEXTS = ("task_type", "session_id", "team", "workflow", "model")
+
+
+def _text(name: str, value: object) -> None:
+    if not isinstance(value, str):
+        raise ValueError(f"{name} must be a str, got {validate.shown(value)}")
+
+
+def encode_body(task: Task) -> bytes:
+    """What Redis keeps of a task besides its weight: opaque to it, empty for defaults.
+
+    `1`, a JSON object, a newline, the payload. Raises ValueError when the texts exceed 64 KiB.
+    """
+    meta: dict[str, Any] = {
+        name: value for name in _TEXTS if (value := getattr(task, name)) not in (None, "")
+    }
+    if task.max_attempts != _DEFAULT_ATTEMPTS:
+        meta["max_attempts"] = task.max_attempts
+    if task.labels is not None:
+        meta["labels"] = dict(task.labels)
+    if task.payload is not None:
+        meta["payload"] = 1
+    if not meta:
+        return b""
+    head = json.dumps(meta, separators=(",", ":")).encode()
+    if len(head) > _MAX_META_BYTES:
+        raise ValueError(
+            f"labels and attribution of a task take {len(head)} bytes, at most {_MAX_META_BYTES} "
+            "are allowed: move them into the payload"
+        )
+    return b"%b%b\n%b" % (_BODY_VERSION, head, task.payload or b"")
+
+
+def decode_body(body: bytes, task: Task) -> Task:
+    """`task` with what `encode_body` wrote. Raises ValueError for a newer version's body."""
+    if not body:
+        return task
+    if body[:1] != _BODY_VERSION:
+        raise ValueError(f"task {task.task_id} was written by a newer version: upgrade loco-redis")
+    head, _, payload = body[1:].partition(b"\n")
+    meta = json.loads(head)
+    has_payload = meta.pop("payload", 0)
+    return replace(task, payload=payload if has_payload else None, **meta)
+
+
+@dataclass(frozen=True, slots=True)
+class AgentSnapshot:
+    """One agent at one moment.
+
+    Attributes:
+        registered: whether it was registered explicitly.
+        queue_depth_weighted: Q, the sum of the weights of its queued tasks.
+        dmax: D, the age of its oldest queued task in ticks.
+        score: L(i) now, 0.0 to 1.0; 0.0 when it does not compete.
+        queued, waiting, holding: tasks queued, requests waiting, slots held.
+    """
+
+    agent_id: str
+    agent_type: str
+    registered: bool
+    queue_depth_weighted: float
+    dmax: int
+    score: float
+    queued: int
+    waiting: int
+    holding: int
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """A lease at one moment; `age` is seconds since its grant by the server's clock."""
+
+    slot: int
+    token: int
+    agent_id: str
+    session: str
+    request_id: str
+    task_id: str | None
+    weight: float
+    attempt: int
+    waited_ticks: int
+    score: float
+    age: float
+
+
+@dataclass(frozen=True, slots=True)
+class Waiter:
+    """A waiting request; `weight` is 0.0 for one that serves the agent's oldest durable task."""
+
+    agent_id: str
+    session: str
+    request_id: str
+    weight: float
+    waited_ticks: int
+
+
+@dataclass(frozen=True, slots=True)
+class SessionSnapshot:
+    """One scheduler object of one process; it expires `expires_in` seconds from now."""
+
+    session: str
+    host: str
+    pid: int
+    expires_in: float
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The whole scheduler at one moment, as Redis has it.
+
+    Attributes:
+        tick: releases and reclaims so far, the resource's logical clock.
+        lease_ttl: seconds.
+        version: of the configuration; serial: of the last change of anything.
+        peak: most slots ever held at once.
+        granted, released, reclaimed: counters since the scheduler exists.
+        dead_tasks: durable tasks that used up their attempts.
+    """
+
+    name: str
+    tick: int
+    alpha: float
+    capacity: int
+    max_waiters: int | None
+    lease_ttl: float
+    version: int
+    serial: int
+    peak: int
+    granted: int
+    released: int
+    reclaimed: int
+    dead_tasks: int
+    agents: tuple[AgentSnapshot, ...]
+    holders: tuple[Holder, ...]
+    waiters: tuple[Waiter, ...]
+    sessions: tuple[SessionSnapshot, ...]
+
+    @property
+    def utilization(self) -> float:
+        """Holders / capacity; 0.0 when paused."""
+        return len(self.holders) / self.capacity if self.capacity else 0.0
+
+    @property
+    def available_slots(self) -> int:
+        return max(0, self.capacity - len(self.holders))
