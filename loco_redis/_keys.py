@@ -1,7 +1,7 @@
 """The only place where a key name is spelled.
 
-All keys of a scheduler carry its name as hash tag, so they share one cluster slot; what each holds is
-said in ``lua/README.md``.
+All keys of a scheduler carry its name as hash tag, so they share one cluster slot; what each holds
+is said in ``lua/README.md``.
 """
 
 from __future__ import annotations

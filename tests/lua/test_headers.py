@@ -14,7 +14,7 @@ from loco_redis._scripts import VERBS, Scripts, load
 
 LUA = resources.files("loco_redis") / "lua"
 HEADER = ("ARGV", "Reply", "Statuses", "Cost", "Keeps")
-# What the typed methods name otherwise: they build the rid from these two and a number from the bool.
+# What the typed methods name otherwise: the rid is built of session and sequence.
 TYPED = {"rid": "sequence", "charge_weight": "charge"}
 SAMPLES = {"int": 1, "str": "a", "bytes": b"a", "bool": True, "float | None": 0.5, "int | None": 1}
 
