@@ -8,7 +8,8 @@ local CHANNEL, SESSION, agent = unpack(ARGV)
 --@include status
 --@include describe
 
-if not read_state() then return { UNKNOWN_AGENT, 0 } end
+read_state()
+if not S then return { UNKNOWN_AGENT, 0 } end
 local a, b = coefficients(0)
 local row = describe(agent, a, b, holding())
 if row[3] == 0 and row[7] + row[8] + row[9] == 0 then return { UNKNOWN_AGENT, S.serial } end

@@ -6,12 +6,13 @@
 -- Keeps: 1-10; also an unknown rid leaves a tombstone, so that a late duplicate cannot revive it
 local CHANNEL, SESSION, floor, seen, rid = unpack(ARGV)
 --@include upkeep
+--@include once
 --@include withdraw
 --@include finish
+--@include requeue
 
-write_when_full()
-if not begin() then return { EXPIRED, 0 } end
-if not admit(SESSION, tonumber(floor), tonumber(seen)) then return reply(EXPIRED) end
+redis.call('HDEL', K.vars, '') -- gets through on a full server (README.md, rule 5)
+if not enter(floor, seen) then return reply(EXPIRED) end
 
 local request = read_request(rid)
 leave_tombstone(rid)

@@ -6,10 +6,12 @@
 -- Keeps: 1-10; an open request that loses its task gets an implicit one of weight 1, of the request's own age
 local CHANNEL, SESSION, floor, seen, rid, task_id = unpack(ARGV)
 --@include upkeep
+--@include once
+--@include task_row
+--@include waiting_row
 --@include open_lane
 
-if not begin() then return { EXPIRED, 0 } end
-if not admit(SESSION, tonumber(floor), tonumber(seen)) then return reply(EXPIRED) end
+if not enter(floor, seen) then return reply(EXPIRED) end
 if done_before(rid) then return reply_with_grants(OK) end
 
 local task = read_task(task_id)

@@ -10,9 +10,10 @@ local CHANNEL, SESSION, seen = unpack(ARGV)
 
 local UNITS = 1000
 
-write_when_full()
-if not begin() then return { EXPIRED, 0 } end
-if tonumber(seen) > S.fence then S.fence = tonumber(seen) end
-if not redis.call('ZSCORE', K.deadlines, SESSION) then return reply(FINISHED, 0) end
+redis.call('HDEL', K.vars, '') -- gets through on a full server (README.md, rule 5)
+begin()
+if not S then return reply(EXPIRED) end
+if seen + 0 > S.fence then S.fence = seen + 0 end
+if not session_row(SESSION) then return reply(FINISHED, 0) end
 local _, gone = end_session(SESSION, UNITS)
 return reply(OK, gone and 0 or 1)

@@ -6,10 +6,11 @@
 -- Keeps: 1-10; an unknown session is not created
 local CHANNEL, SESSION, floor, seen = unpack(ARGV)
 --@include upkeep
+--@include renew
 
-write_when_full()
-if not begin() then return { EXPIRED, 0 } end
-if not admit(SESSION, tonumber(floor), tonumber(seen)) then return reply(EXPIRED) end
+redis.call('HDEL', K.vars, '') -- gets through on a full server (README.md, rule 5)
+local session = enter(floor, seen)
+if not session then return reply(EXPIRED) end
 renew(SESSION)
 grant_all()
-return reply(OK, S.lease, S.version, session_row(SESSION).delivered, S.fence, reaping_left() and 1 or 0)
+return reply(OK, S.lease, S.version, session.delivered, S.fence, S.due <= S.vnow and 1 or 0)

@@ -6,6 +6,7 @@
 -- Keeps: 1-10; a mismatch writes nothing
 local CHANNEL, SESSION, seen, info, schema, capacity, alpha, lease, max_waiters = unpack(ARGV)
 --@include upkeep
+--@include renew
 
 local fields = { 'schema', 'capacity', 'alpha', 'lease', 'max_waiters' }
 local asked = { schema, capacity, alpha, lease, max_waiters }
@@ -23,10 +24,7 @@ end
 
 begin()
 if tonumber(seen) > S.fence then S.fence = tonumber(seen) end
-local session = session_row(SESSION)
-if not session then
-  session = { floor = 0, delivered = 0, info = info, changed = true }
-  known[SESSION] = session
-end
+sessions[SESSION] = session_row(SESSION) or { floor = 0, last = 0, tombs = 0, delivered = 0, info = info }
 renew(SESSION)
-return reply(OK, S.capacity, string.format('%.17g', S.alpha), S.lease, S.max_waiters, S.version, session.delivered)
+return reply(OK, S.capacity, string.format('%.17g', S.alpha), S.lease, S.max_waiters, S.version,
+  session_row(SESSION).delivered)

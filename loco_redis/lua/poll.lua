@@ -6,19 +6,21 @@
 -- Keeps: all
 local CHANNEL, SESSION, after = unpack(ARGV)
 --@include status
---@include grant_text
+--@include state
+--@include session_row
+--@include request_row
+--@include regrant_text
 
 local PAGE = 500
 
-local session = read_state() and redis.call('ZSCORE', K.deadlines, SESSION) and session_row(SESSION)
+read_state()
+local session = S and session_row(SESSION)
 if not session then return { EXPIRED, 0 } end
 local from = after == '' and '[' .. SESSION .. ':' or '(' .. after
 local rids = redis.call('ZRANGEBYLEX', K.owned, from, '(' .. SESSION .. ';', 'LIMIT', 0, PAGE)
 local values = { OK, S.serial, session.delivered, #rids == PAGE and rids[PAGE] or '' }
 for _, rid in ipairs(rids) do
   local request = read_request(rid)
-  if request.state == 'G' then
-    values[#values + 1] = granted_text(request)
-  end
+  if request.state == 'G' then values[#values + 1] = regrant_text(request) end
 end
 return values

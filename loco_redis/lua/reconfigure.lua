@@ -6,13 +6,13 @@
 -- Keeps: 1-10; lowering capacity evicts nobody
 local CHANNEL, SESSION, floor, seen, rid, if_version, capacity, alpha, max_waiters = unpack(ARGV)
 --@include upkeep
+--@include once
 
 local function reply_config(status)
   return reply_with_grants(status, S.capacity, string.format('%.17g', S.alpha), S.lease, S.max_waiters, S.version)
 end
 
-if not begin() then return { EXPIRED, 0 } end
-if not admit(SESSION, tonumber(floor), tonumber(seen)) then return reply(EXPIRED) end
+if not enter(floor, seen) then return reply(EXPIRED) end
 if done_before(rid) then return reply_config(OK) end
 if if_version ~= '0' and tonumber(if_version) ~= S.version then return reply_config(CONFLICT) end
 

@@ -6,9 +6,9 @@
 -- Keeps: 1-10
 local CHANNEL, SESSION, floor, seen, rid, agent, agent_type = unpack(ARGV)
 --@include upkeep
+--@include once
 
-if not begin() then return { EXPIRED, 0 } end
-if not admit(SESSION, tonumber(floor), tonumber(seen)) then return reply(EXPIRED) end
+if not enter(floor, seen) then return reply(EXPIRED) end
 if done_before(rid) then return reply(OK) end
 redis.call('HSET', K.agents, agent, agent_type)
 leave_tombstone(rid)

@@ -9,9 +9,9 @@ local CHANNEL, SESSION, floor, seen, rid, token, charge_weight = unpack(ARGV)
 --@include finish
 --@include charge
 
-write_when_full()
-if not begin() then return { EXPIRED, 0 } end
-if not admit(SESSION, tonumber(floor), tonumber(seen)) then return reply(EXPIRED) end
+redis.call('HDEL', K.vars, '') -- gets through on a full server (README.md, rule 5)
+local session = enter(floor, seen)
+if not session then return reply(EXPIRED) end
 
 local request = read_request(rid)
 if not request or request.state ~= 'G' or request.token ~= token then
@@ -23,7 +23,13 @@ if not cost then
   cost = charge_weight == '1' and request.weight or 0
   charge(request.agent, cost)
 end
-if request.task ~= '' then drop_task(request.task) end
+if request.task ~= '' then
+  --@include task_row
+  drop_task(request.task)
+end
 S.tick, S.released = S.tick + 1, S.released + 1
-leave_tombstone(rid)
+if string.sub(rid, -12) + 0 >= session.floor then
+  --@include once
+  leave_tombstone(rid)
+end
 return reply_with_grants(OK, S.tick, cost)

@@ -6,15 +6,17 @@
 -- Keeps: all
 local CHANNEL, SESSION, limit = unpack(ARGV)
 --@include status
---@include sessions
+--@include now
+--@include session_row
 --@include describe
 
-if not read_state() then return { UNCONFIGURED, 0 } end
+read_state()
+if not S then return { UNCONFIGURED, 0 } end
 limit = tonumber(limit)
 local vars = { S.tick, string.format('%.17g', S.alpha), S.capacity, S.max_waiters, S.lease, S.version, S.peak, S.granted,
   S.released, S.reclaimed }
 local a, b = coefficients(0)
-local held, moment = holding(), now()
+local held = holding()
 
 -- Those who compete, deepest first; then holders and registered agents with nothing queued.
 local agents, seen = {}, {}
@@ -34,12 +36,12 @@ table.sort(idle)
 add(idle)
 add(redis.call('HKEYS', K.agents))
 
-local holders, waiters, sessions = {}, {}, {}
+local holders, waiters, alive = {}, {}, {}
 local held_slots = redis.call('HGETALL', K.holders)
 for i = 1, math.min(#held_slots, 2 * limit), 2 do
   local r = read_request(held_slots[i + 1])
   holders[#holders + 1] = { r.slot, r.token, r.agent, r.id, r.task, r.weight, r.attempt, r.waited, r.score,
-    moment - tonumber(r.since) }
+    NOW - r.since }
 end
 for _, rid in ipairs(S.waiting > 0 and redis.call('ZRANGE', K.owned, 0, limit + S.held - 1) or {}) do
   local r = read_request(rid)
@@ -47,8 +49,8 @@ for _, rid in ipairs(S.waiting > 0 and redis.call('ZRANGE', K.owned, 0, limit + 
     waiters[#waiters + 1] = { r.agent, rid, r.weight, S.tick - r.tick, r.seq }
   end
 end
-local deadlines = redis.call('ZRANGE', K.deadlines, 0, limit - 1, 'WITHSCORES')
-for i = 1, #deadlines, 2 do
-  sessions[#sessions + 1] = { deadlines[i], session_row(deadlines[i]).info, tonumber(deadlines[i + 1]) - S.vnow }
+for _, id in ipairs(redis.call('ZRANGE', K.deadlines, 0, limit - 1)) do
+  local session = session_row(id)
+  alive[#alive + 1] = { id, session.info, session.deadline - S.vnow }
 end
-return { OK, S.serial, vars, redis.call('ZCARD', K.dead), agents, holders, waiters, sessions }
+return { OK, S.serial, vars, redis.call('ZCARD', K.dead), agents, holders, waiters, alive }

@@ -6,10 +6,11 @@
 -- Keeps: 1-10; a repeat of the same rid changes nothing
 local CHANNEL, SESSION, floor, seen, rid, agent, weight, max_attempts, body = unpack(ARGV)
 --@include upkeep
+--@include once
+--@include task_row
 --@include queue
 
-if not begin() then return { EXPIRED, 0 } end
-if not admit(SESSION, tonumber(floor), tonumber(seen)) then return reply(EXPIRED) end
+if not enter(floor, seen) then return reply(EXPIRED) end
 if done_before(rid) then return reply(OK) end
 
 S.seq = S.seq + 1

@@ -6,10 +6,11 @@
 -- Keeps: 1-10
 local CHANNEL, SESSION, floor, seen, rid, agent = unpack(ARGV)
 --@include upkeep
+--@include once
+--@include loads
 --@include holding
 
-if not begin() then return { EXPIRED, 0 } end
-if not admit(SESSION, tonumber(floor), tonumber(seen)) then return reply(EXPIRED) end
+if not enter(floor, seen) then return reply(EXPIRED) end
 if done_before(rid) then return reply(OK) end
 local load = load_of(agent)
 if load.bound + load.durable > 0 or (holding()[agent] or 0) > 0 then return reply(AGENT_BUSY) end

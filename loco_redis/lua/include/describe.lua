@@ -1,7 +1,7 @@
 -- An agent as readers see it: agent type registered Q dmax score queued waiting holding.
+local loads = {} -- by agent, as loads.lua reads them
 --@include coefficients
 --@include holding
-
 local function describe(agent, a, b, held)
   local load, agent_type = load_of(agent), redis.call('HGET', K.agents, agent)
   local competing = load.bound + load.durable > 0

@@ -1,6 +1,7 @@
 -- Ends what a session owns: its waiting requests are withdrawn, its leases reclaimed.
 --@include withdraw
 --@include finish
+--@include requeue
 
 local MOST_UNSETTLED = 10000
 
@@ -9,7 +10,8 @@ local function reclaim(request)
   finish(request)
   S.tick, S.reclaimed = S.tick + 1, S.reclaimed + 1
   if not request.settled then
-    redis.call('ZADD', K.unsettled, 0, string.format('%016d|%d|', tonumber(request.token), request.weight) .. request.agent)
+    local entry = string.format('%016d|%d|', request.token, request.weight) .. request.agent
+    redis.call('ZADD', K.unsettled, 0, entry)
     redis.call('ZREMRANGEBYRANK', K.unsettled, 0, -MOST_UNSETTLED - 1)
   end
   if request.task == '' then return end
@@ -27,7 +29,7 @@ local function forget_session(id)
   redis.call('ZREM', K.deadlines, id)
   redis.call('HDEL', K.sessions, id)
   redis.call('ZREMRANGEBYLEX', K.tombstones, '[' .. id .. ':', '(' .. id .. ';')
-  known[id] = nil
+  sessions[id] = nil
 end
 
 -- At most `units` requests; returns the units spent and whether the session is gone.

@@ -1,5 +1,5 @@
 -- Leases by agent, counted from the holders: only rare verbs and readers need it.
---@include rows
+--@include request_row
 
 local function holding()
   local counts = {}

@@ -1,6 +1,4 @@
 -- Every key of a scheduler, in the order of `_keys.py`; the table in README.md says what each holds.
--- One table, and `redis.call` in full: a script makes its functions anew at each call, and each local
--- of the outer block that a function uses adds to that.
 local K = { vars = KEYS[1], sessions = KEYS[2], deadlines = KEYS[3], requests = KEYS[4], owned = KEYS[5],
   tombstones = KEYS[6], tasks = KEYS[7], bodies = KEYS[8], queue = KEYS[9], loads = KEYS[10], agents = KEYS[11],
   depth = KEYS[12], ready = KEYS[13], parked = KEYS[14], index = KEYS[15], buckets = KEYS[16], slots = KEYS[17],

@@ -3,7 +3,6 @@
 --@include state
 
 local TOP = 9000000000000000 -- above any Q; `TOP - Q` sorts the deepest queue first
-local loads = {}
 
 local function load_of(agent)
   local load = loads[agent]
@@ -11,61 +10,51 @@ local function load_of(agent)
   load = { agent = agent, q = 0, tick = 0, seq = 0, bound = 0, durable = 0, open = 0 }
   local row = redis.call('HGET', K.loads, agent)
   if row then
-    local q, tick, seq, bound, durable, open = string.match(row, '^(%d+)|(%d+)|(%d+)|(%d+)|(%d+)|(%d+)$')
-    load.q, load.tick, load.seq = tonumber(q), tonumber(tick), tonumber(seq)
-    load.bound, load.durable, load.open = tonumber(bound), tonumber(durable), tonumber(open)
-    load.was = { q = load.q, tick = load.tick, seq = load.seq, candidate = load.bound + load.open > 0 }
+    local q, tick, seq, bound, durable, open, lane, weight, head =
+      string.match(row, '^(%d+)|(%d+)|(%d+)|(%d+)|(%d+)|(%d+)|(%a)|(%d+)|(.*)$')
+    load.q, load.tick, load.seq, load.bound, load.durable = q + 0, tick + 0, seq + 0, bound + 0, durable + 0
+    load.open, load.lane, load.weight, load.head = open + 0, lane, weight + 0, head
+    load.home = load.bound + load.open > 0 and K.ready or K.parked
+    load.was_q, load.was_tick, load.was_seq = load.q, load.tick, load.seq
   end
   loads[agent] = load
   return load
 end
 
--- Sixteen buckets an octave of Q; the first four digits of an index member.
-local function bucket_of(q)
+-- Sixteen buckets an octave of Q make the first four digits.
+local function index_member(q, tick, seq, agent)
   local mantissa, exponent = math.frexp(q)
-  return string.format('%04d', exponent * 16 + math.floor(mantissa * 32) - 16)
-end
-
--- No Q in the bucket is above this.
-local function bucket_ceiling(bucket)
-  local number = tonumber(bucket)
-  local step = number % 16
-  return math.ldexp((step + 17) / 32, (number - step) / 16)
-end
-
-local function index_member(place, agent)
-  return bucket_of(place.q) .. string.format('%012d%016d%016d', place.tick, TOP - place.q, place.seq) .. agent
-end
-
-local function leave_structures(agent, was)
-  redis.call('HDEL', K.loads, agent)
-  redis.call('ZREM', K.depth, agent)
-  redis.call('ZREM', was.candidate and K.ready or K.parked, agent)
-  if was.candidate then redis.call('ZREM', K.index, index_member(was, agent)) end
+  local bucket = exponent * 16 + math.floor(mantissa * 32) - 16
+  return string.format('%04d%012d%016d%016d', bucket, tick, TOP - q, seq) .. agent
 end
 
 -- Writes a changed load and moves its agent to where it belongs, touching only what differs.
 local function store_load(load)
-  local agent, was = load.agent, load.was
-  if load.bound + load.durable == 0 then
-    if was then leave_structures(agent, was) end
+  local agent, q, tick, seq, was_home = load.agent, load.q, load.tick, load.seq, load.home
+  local home = load.bound + load.open > 0 and K.ready or load.durable > 0 and K.parked or nil
+  local moved = home ~= was_home or seq ~= load.was_seq
+  local deeper = not was_home or q ~= load.was_q
+  if was_home == K.ready and (moved or deeper) then
+    redis.call('ZREM', K.index, index_member(load.was_q, load.was_tick, load.was_seq, agent))
+  end
+  if was_home and was_home ~= home then redis.call('ZREM', was_home, agent) end
+  if not home then
+    if was_home then
+      redis.call('HDEL', K.loads, agent)
+      redis.call('ZREM', K.depth, agent)
+    end
     loads[agent] = nil
     return
   end
-  local is = { q = load.q, tick = load.tick, seq = load.seq, candidate = load.bound + load.open > 0 }
-  local old_home = was and (was.candidate and K.ready or K.parked)
-  local home = is.candidate and K.ready or K.parked
-  local moved = not was or was.q ~= is.q or was.seq ~= is.seq or was.candidate ~= is.candidate
-  redis.call('HSET', K.loads, agent,
-    string.format('%d|%d|%d|%d|%d|%d', load.q, load.tick, load.seq, load.bound, load.durable, load.open))
-  if not was or was.q ~= is.q then redis.call('ZADD', K.depth, is.q, agent) end
-  if old_home and old_home ~= home then redis.call('ZREM', old_home, agent) end
-  if old_home ~= home or was.seq ~= is.seq then redis.call('ZADD', home, is.seq, agent) end
-  if moved and was and was.candidate then redis.call('ZREM', K.index, index_member(was, agent)) end
-  if moved and is.candidate then
+  redis.call('HSET', K.loads, agent, string.format('%d|%d|%d|%d|%d|%d|%s|%d|%s', q, tick, seq, load.bound, load.durable,
+    load.open, load.lane, load.weight, load.head))
+  if deeper then redis.call('ZADD', K.depth, q, agent) end
+  if moved then redis.call('ZADD', home, seq, agent) end
+  if home == K.ready and (moved or deeper) then
+    local member = index_member(q, tick, seq, agent)
+    redis.call('ZADD', K.index, 0, member)
+    redis.call('ZADD', K.buckets, 'LT', tick, string.sub(member, 1, 4))
     indexed = true
-    redis.call('ZADD', K.index, 0, index_member(is, agent))
-    redis.call('ZADD', K.buckets, 'LT', is.tick, bucket_of(is.q))
   end
-  load.was = is
+  load.home, load.was_q, load.was_tick, load.was_seq = home, q, tick, seq
 end

@@ -10,32 +10,38 @@
 -- Cost: about (buckets + members read); measured in benchmarks/README.md.
 --@include coefficients
 
-local CHUNK = 8
+local FEW, MORE = 2, 8 -- members read of a bucket at first, and then
 
--- Reads one bucket; returns the best of what it was given and what it found.
-local function open_bucket(bucket, oldest, ceiling, a, b, best)
-  local from, to, first = '[' .. bucket, '(' .. bucket .. '~', true
+-- Reads one bucket; returns agent, score and seq of the best of what it was given and what it found.
+local function open_bucket(bucket, oldest, ceiling, a, b, best, best_score, best_seq)
+  local from, to, chunk = '[' .. bucket, '(' .. bucket .. '~', FEW
   while true do
-    local members = redis.call('ZRANGEBYLEX', K.index, from, to, 'LIMIT', 0, CHUNK)
-    if first then
-      first = false
-      if not members[1] then redis.call('ZREM', K.buckets, bucket) return best end
-      local tick = tonumber(string.sub(members[1], 5, 16))
-      if tick ~= oldest then redis.call('ZADD', K.buckets, tick, bucket) end
-    end
-    local tick, q, score
-    for _, member in ipairs(members) do
-      tick = tonumber(string.sub(member, 5, 16))
-      if a * ceiling + b * (S.tick - tick) < best.score then return best end
-      q = TOP - tonumber(string.sub(member, 17, 32))
-      score = a * q + b * (S.tick - tick)
-      local seq = tonumber(string.sub(member, 33, 48))
-      if score > best.score or (score == best.score and seq < best.seq) then
-        best = { agent = string.sub(member, 49), score = score, seq = seq }
+    local members = redis.call('ZRANGEBYLEX', K.index, from, to, 'LIMIT', 0, chunk)
+    if chunk == FEW then
+      if not members[1] then
+        redis.call('ZREM', K.buckets, bucket)
+      elseif string.sub(members[1], 5, 16) + 0 > oldest + 0 then
+        redis.call('ZADD', K.buckets, string.sub(members[1], 5, 16), bucket)
       end
     end
-    if #members < CHUNK then return best end
-    if score < best.score then -- the rest of this tick is no deeper
+    local tick, q, score
+    for i = 1, #members do
+      local member = members[i]
+      tick = string.sub(member, 5, 16) + 0
+      local by_age = b * (S.tick - tick)
+      if a * ceiling + by_age < best_score then return best, best_score, best_seq end
+      q = TOP - string.sub(member, 17, 32)
+      score = a * q + by_age
+      if score >= best_score then
+        local seq = string.sub(member, 33, 48) + 0
+        if score > best_score or seq < best_seq then
+          best, best_score, best_seq = string.sub(member, 49), score, seq
+        end
+      end
+    end
+    if #members < chunk then return best, best_score, best_seq end
+    chunk = MORE
+    if score < best_score then -- the rest of this tick is no deeper
       from = '[' .. bucket .. string.format('%012d', tick + 1)
     else -- a tie is only possible further on with another Q
       from = '[' .. bucket .. string.format('%012d%016d', tick, TOP - q + 1)
@@ -43,29 +49,30 @@ local function open_bucket(bucket, oldest, ceiling, a, b, best)
   end
 end
 
-local function search_buckets(a, b, max_q)
-  local heads = redis.call('ZRANGE', K.buckets, 0, -1, 'WITHSCORES')
-  local ceilings, bounds, best = {}, {}, { score = -1 }
-  for i = 1, #heads, 2 do
-    ceilings[i] = math.min(max_q, bucket_ceiling(heads[i]))
-    bounds[i] = a * ceilings[i] + b * (S.tick - tonumber(heads[i + 1]))
-  end
-  while true do
-    local widest
-    for i = 1, #heads, 2 do
-      if bounds[i] and (not widest or bounds[i] > bounds[widest]) then widest = i end
-    end
-    if not widest or bounds[widest] < best.score then return best end
-    best = open_bucket(heads[widest], tonumber(heads[widest + 1]), ceilings[widest], a, b, best)
-    bounds[widest] = nil
-  end
-end
-
--- The winner as {agent, score}, or nil without a candidate.
+-- The winner and its score, or nil without a candidate.
 local function choose()
   local a, b, max_q, first = coefficients(0)
   if not first then return nil end
-  if S.alpha > 0 then return search_buckets(a, b, max_q) end
-  local load = load_of(first) -- only age counts, and seqs rise with arrival ticks
-  return { agent = first, score = a * load.q + b * (S.tick - load.tick) }
+  local oldest = load_of(first)
+  if S.alpha == 0 or oldest.q == max_q then -- nobody is older, and depth does not count or nobody is deeper
+    return first, a * oldest.q + b * (S.tick - oldest.tick)
+  end
+  local buckets = redis.call('ZRANGE', K.buckets, 0, -1, 'WITHSCORES')
+  local ceilings, bounds = {}, {}
+  for i = 1, #buckets, 2 do
+    local step = buckets[i] % 16 -- no Q in the bucket is above its ceiling
+    ceilings[i] = math.min(max_q, math.ldexp((step + 17) / 32, (buckets[i] - step) / 16))
+    bounds[i] = a * ceilings[i] + b * (S.tick - buckets[i + 1])
+  end
+  local best, best_score, best_seq = nil, -1, 0
+  while true do
+    local widest, bound = nil, -1
+    for i = 1, #buckets, 2 do
+      if bounds[i] > bound then widest, bound = i, bounds[i] end
+    end
+    if not widest or bound < best_score then return best, best_score end
+    best, best_score, best_seq =
+      open_bucket(buckets[widest], buckets[widest + 1], ceilings[widest], a, b, best, best_score, best_seq)
+    bounds[widest] = -1
+  end
 end

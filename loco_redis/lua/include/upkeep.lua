@@ -1,10 +1,15 @@
 -- What every writing script does before its verb and after it (README.md): there is no daemon.
--- What is not always needed is included where it is used, inside a function: a script makes its
--- functions anew at each call, and making all of them would cost a tenth of its time.
+--
+-- A script makes its functions anew at each call, which costs. So what is not always needed is
+-- included where it is used, inside a function or branch, and seen only there.
 --@include status
---@include sessions
---@include loads
+--@include now
+--@include state
+--@include session_row
 
+local loads = {} -- by agent, as loads.lua reads and writes them
+local indexed, held_before -- is there anything in `buckets`; was anything held at first?
+local freed = {} -- slots freed and not given on: `slots` and `holders` still have them
 local own_grants = {} -- told in the reply; other sessions are told by a hint
 local reaped = 0
 
@@ -13,13 +18,9 @@ local function grant_all()
   if S.held >= S.capacity or S.waiting == 0 then return end
   --@include grant
   repeat
-    local winner = choose()
-    if winner then serve(winner) end
-  until not winner or S.held >= S.capacity or S.waiting == 0
-end
-
-local function reaping_left()
-  return S.due > 0 and S.due <= S.vnow
+    local agent, score = choose()
+    if agent then serve(load_of(agent), score) end
+  until not agent or S.held >= S.capacity or S.waiting == 0
 end
 
 -- Ends expired sessions, the earliest deadline first, as far as 100 units go.
@@ -28,36 +29,68 @@ local function reap()
   while reaped < 100 do
     local first = redis.call('ZRANGE', K.deadlines, 0, 0, 'WITHSCORES')
     S.due = (first[2] or 0) + 0
-    if not reaping_left() then return end
+    if S.due == 0 or S.due > S.vnow then return end
     reaped = reaped + end_session(first[1], 100 - reaped)
   end
 end
 
--- Steps 1 to 3. False: there is no scheduler here (any more).
+-- Steps 1 to 3. Time passes for leases only while scripts run: a gap longer than half a lease (the
+-- server stood still, was restarted, its clock was set) counts as none, so that nobody expires by it.
+-- Without a scheduler S stays nil.
 local function begin()
-  if not read_state() then return false end
-  advance_clock()
-  if reaping_left() then
+  read_state()
+  if not S then return end
+  indexed, held_before = S.waiting > 0, S.held > 0
+  local gap = NOW - S.raw
+  if gap > 0 and gap <= S.lease / 2 then S.vnow = S.vnow + gap end
+  S.raw = NOW
+  if S.due > 0 and S.due <= S.vnow then
     reap()
     grant_all()
   end
-  return true
 end
 
--- On a full server Redis refuses a script's first write if it may need memory, but none after a
--- write that needs none: a script that must get through starts with this one.
-local function write_when_full()
-  redis.call('HDEL', K.vars, '')
+-- Steps 1 to 4: the row of the calling session, or nil if it is not alive. Takes in what its client has
+-- seen: replies below `floor` need no tombstones any more, no token up to `seen` may be given again.
+local function enter(floor, seen)
+  begin()
+  local session = S and session_row(SESSION)
+  if not session or session.deadline <= S.vnow then return nil end
+  floor, seen = floor + 0, seen + 0
+  if floor > session.floor then
+    session.floor, session.changed = floor, true
+    if session.tombs > 0 then
+      redis.call('ZREMRANGEBYLEX', K.tombstones, '[' .. SESSION .. ':', '(' .. SESSION .. string.format(':%012d', floor))
+      if session.tombs < floor then session.tombs = 0 end
+    end
+  end
+  if seen > S.fence then S.fence = seen end
+  return session
 end
 
--- Steps 6 and 7, and the reply: status, serial, the verb's own values, then own grants.
+-- Steps 6 and 7, and the reply: status, serial, and the verb's own values.
 local function reply(status, ...)
+  if not S then return { status, 0 } end
   grant_all()
-  write_state()
-  write_sessions()
+  S.serial = S.serial + 1
+  redis.call('HSET', K.vars, 'counters', string.format('%d|%d|%d|%d|%d|%d|%d|%d|%d|%d|%d|%d|%d', S.serial, S.tick, S.seq,
+    S.fence, S.held, S.waiting, S.peak, S.granted, S.released, S.reclaimed, S.raw, S.vnow, S.due))
+  for id, session in pairs(sessions) do
+    if session.changed then
+      redis.call('HSET', K.sessions, id, string.format('%d|%d|%d|%d|%d|', session.deadline, session.floor,
+        session.last, session.tombs, session.delivered) .. session.info)
+    end
+  end
+  for _, slot in ipairs(freed) do
+    redis.call('SETBIT', K.slots, slot, 0)
+    redis.call('HDEL', K.holders, slot)
+  end
+  if indexed and S.waiting == 0 then redis.call('DEL', K.buckets) end
+  if held_before and S.held == 0 then redis.call('DEL', K.slots) end
   return { status, S.serial, ... }
 end
 
+-- The same, and at its end the grants made to requests of the calling session.
 local function reply_with_grants(status, ...)
   local values = reply(status, ...)
   for _, grant in ipairs(own_grants) do values[#values + 1] = grant end

@@ -1,4 +1,5 @@
 -- Takes a waiting request out of its lane and forgets it.
+--@include request_row
 --@include open_lane
 
 local function withdraw(request)
