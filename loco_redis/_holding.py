@@ -1,0 +1,194 @@
+"""One passage through a slot: ask, wait, hold, leave. All public forms of acquire go this way."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import math
+import time
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from loco_redis import _validate as validate
+from loco_redis._ledger import Request
+from loco_redis._outbox import Answer
+from loco_redis._replies import Grant, ReleaseReply, Status
+from loco_redis.errors import BackendError, ReentrantAcquireError
+from loco_redis.lease import BaseLease, held_here
+from loco_redis.models import Task, decode_body
+
+if TYPE_CHECKING:
+    from loco_redis._session import Session
+    from loco_redis.scheduler import AsyncLOCOScheduler
+
+Nested = Literal["error", "share", "allow"]
+Started = Callable[[Any], Awaitable[None] | None]
+Completed = Callable[[Any, BaseException | None], Awaitable[None] | None]
+
+_log = logging.getLogger("loco_redis")
+
+
+class Wish(NamedTuple):
+    """The validated arguments of an acquire; `weight` in thousandths, None = open."""
+
+    agent_id: str
+    agent: bytes
+    task: Task | None
+    weight: int | None
+    timeout: float | None
+    nested: Nested
+
+    @classmethod
+    def of(
+        cls,
+        agent_id: str,
+        task: Task | None,
+        weight: float | None,
+        timeout: float | None,
+        nested: Nested,
+    ) -> Wish:
+        """Raises ValueError for bad arguments."""
+        agent = validate.agent_id(agent_id)
+        if task is not None:
+            if not isinstance(task, Task):
+                raise ValueError(f"task must be a Task, got {validate.shown(task)}")
+            if weight is not None:
+                raise ValueError("both a task and a weight: the task has one")
+            weight = task.weight
+        if timeout is not None and not (
+            isinstance(timeout, int | float)
+            and not isinstance(timeout, bool)
+            and timeout == timeout
+        ):
+            raise ValueError(
+                f"timeout must be a number of seconds or None, got {validate.shown(timeout)}"
+            )
+        if nested not in ("error", "share", "allow"):
+            raise ValueError(
+                f"nested must be 'error', 'share' or 'allow', got {validate.shown(nested)}"
+            )
+        units = None if weight is None else validate.weight(weight)
+        return cls(agent_id, agent, task, units, None if timeout == math.inf else timeout, nested)
+
+
+class Holding:
+    """`enter` yields a lease, `leave` gives it back; each once.
+
+    Attributes:
+        lease: what is held; None before.
+        shared: the lease is an outer one, which is not ours to give back.
+        left: whether `leave` has been called.
+    """
+
+    def __init__(
+        self,
+        scheduler: AsyncLOCOScheduler,
+        wish: Wish,
+        make_lease: Callable[..., BaseLease],
+    ) -> None:
+        self._scheduler, self._wish, self._make_lease = scheduler, wish, make_lease
+        self.left = False
+        self.lease: BaseLease | None = None
+        self.shared = False
+
+    async def enter(self) -> BaseLease:
+        """Wait for a slot and take it. Whatever is raised, nothing is held then."""
+        wish = self._wish
+        session = await self._scheduler._use()
+        if wish.nested != "allow" and (outer := held_here(session)) is not None:
+            if wish.nested == "error":
+                raise ReentrantAcquireError(session.name)
+            self.lease, self.shared = outer, True
+            return outer
+        started = time.monotonic()
+        while True:
+            request = session.requests.acquire(*wish[:2], wish.weight, wish.timeout)
+            grant, task = await self._granted(session, request, started)
+            ledger = request.ledger
+            if ledger is not None and not ledger.expired:
+                break
+            session = await self._scheduler._use()  # its session expired this very moment
+        waited = time.monotonic() - started
+        lease = self._make_lease(session, ledger, grant, wish.agent_id, task, waited)
+        self.lease = lease
+        session.hold(lease)
+        if (callback := self._scheduler._on_started) is not None:
+            try:
+                await _notify(callback, lease)
+            except BaseException as error:
+                await self.leave(error)
+                raise
+        return lease
+
+    async def leave(self, error: BaseException | None) -> None:
+        """Release, `error` being how the body ended. It goes out even if this is cancelled."""
+        lease = self.lease
+        if lease is None or self.left:
+            return
+        self.left = True
+        if self.shared:
+            return
+        released = None
+        if lease._end():
+            released = lease._session.requests.release(lease, charge=error is None)
+        if (callback := self._scheduler._on_completed) is not None:
+            await _notify(callback, lease, error)
+        if released is not None:
+            await _confirm(lease, released)
+
+    async def _granted(
+        self, session: Session, request: Request, started: float
+    ) -> tuple[Grant, Task | None]:
+        wish, timer = self._wish, None
+        if wish.timeout is not None and not request.tries_once:
+            left = started + wish.timeout - time.monotonic()
+            timer = session.loop.call_later(left, session.requests.time_out, request)
+        try:
+            grant = await request.future
+            task = wish.task
+            if grant.task_id is not None:
+                task = await _durable(session, grant, grant.task_id)
+        except BaseException:
+            if not request.refused:
+                session.requests.withdraw(request)
+            raise
+        finally:
+            if timer is not None:
+                timer.cancel()
+        return grant, task
+
+
+async def _durable(session: Session, grant: Grant, task_id: str) -> Task:
+    task = Task(weight=grant.weight, task_id=task_id, attempt=grant.attempt)
+    if not grant.has_body:
+        return task
+    key = session.scripts.keys.bodies
+    body = (await session.outbox.send_raw(session.backend_timeout, "HGET", key, task_id)).reply
+    # Without a body the lease is gone, too: the heartbeat will say so.
+    return decode_body(body or b"", task)
+
+
+async def _confirm(lease: BaseLease, released: asyncio.Future[Answer[ReleaseReply]]) -> None:
+    """Wait until Redis has said that the slot is free."""
+    try:
+        async with asyncio.timeout(lease._session.backend_timeout):
+            status = (await released).reply.status
+    except TimeoutError:
+        _log.warning("not confirmed yet, the release goes on: %r", lease)
+    except BackendError as error:
+        _log.warning("%r could not be released: %s", lease, error)
+    else:
+        # FINISHED is the answer to a repeat: leases of a live session end by its release only.
+        if status is Status.EXPIRED:
+            lease._was_gone("its session expired")
+
+
+async def _notify(callback: Callable[..., Awaitable[None] | None], *args: object) -> None:
+    """Call a user's callback; what it raises is logged and breaks nothing."""
+    try:
+        result = callback(*args)
+        if inspect.isawaitable(result):
+            await result
+    except Exception:  # noqa: BLE001  it is the user's, and may raise anything
+        _log.exception("a callback raised")

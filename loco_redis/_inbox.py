@@ -1,0 +1,112 @@
+"""The inbox: one subscription a session; hints become grants.
+
+A hint is only the fast way. The subscription is supervised: whatever ends it, it is made again, and
+then the session polls for what it may have missed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import random
+from collections.abc import Callable
+from typing import Any
+
+from redis.exceptions import RedisError
+
+from loco_redis._connect import CONNECTION_ERRORS, Connector
+from loco_redis._replies import Grant
+from loco_redis._tasks import end
+
+_SILENCE = 15.0  # seconds without a message after which the connection is tried with PING
+_PONG_TIMEOUT = 5.0
+_BACKOFF_FIRST, _BACKOFF_MOST = 0.02, 1.0
+
+_log = logging.getLogger("loco_redis")
+
+
+class Inbox:
+    """Calls `on_hint` for each grant that comes in, and `on_subscribed` whenever hints may have
+    been missed. `listen` to a channel; `aclose` it."""
+
+    def __init__(
+        self,
+        connector: Connector,
+        on_hint: Callable[[Grant], None],
+        on_subscribed: Callable[[], None],
+    ) -> None:
+        self._connector, self._on_hint, self._on_subscribed = connector, on_hint, on_subscribed
+        self._channel = b""
+        self._subscribed = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def __repr__(self) -> str:
+        return f"<Inbox {'subscribed' if self._subscribed.is_set() else 'disconnected'}>"
+
+    async def listen(self, channel: bytes, timeout: float) -> None:
+        """Subscribe to `channel` in place of the one before; return once that is confirmed, or
+        after `timeout` seconds with a warning: grants are then found by the heartbeat."""
+        await self.aclose()
+        self._channel = channel
+        self._task = asyncio.create_task(self._run(), name="loco_redis.inbox")
+        try:
+            async with asyncio.timeout(timeout):
+                await self._subscribed.wait()
+        except TimeoutError:
+            _log.warning("no subscription to %s: grants will be noticed late", channel.decode())
+
+    async def aclose(self) -> None:
+        self._subscribed.clear()
+        await end(self._task)
+
+    async def _run(self) -> None:
+        backoff = _BACKOFF_FIRST
+        while True:
+            try:
+                connection = await self._connector.open()
+                try:
+                    await self._subscribe(connection)
+                    backoff = _BACKOFF_FIRST
+                    await self._receive(connection)
+                finally:
+                    self._subscribed.clear()
+                    await connection.disconnect(nowait=True)
+            except CONNECTION_ERRORS as error:
+                _log.info("the subscription ended, trying again: %s", error)
+            await asyncio.sleep(backoff * random.uniform(0.5, 1.0))
+            backoff = min(_BACKOFF_MOST, 2 * backoff)
+
+    async def _subscribe(self, connection: Any) -> None:
+        await connection.send_command("SUBSCRIBE", self._channel)
+        async with asyncio.timeout(_PONG_TIMEOUT):
+            reply = await _next(connection, math.inf)
+        if not isinstance(reply, list) or reply[0] != b"subscribe":
+            raise RedisError(f"SUBSCRIBE was answered by {reply!r}")
+        self._subscribed.set()
+        self._on_subscribed()
+
+    async def _receive(self, connection: Any) -> None:
+        while True:
+            message = await _next(connection, _SILENCE)
+            if message is None:
+                await connection.send_command("PING")
+                message = await _next(connection, _PONG_TIMEOUT)
+                if message is None:
+                    raise TimeoutError("the subscription does not answer")
+            # A PONG is a list here, too, with RESP2.
+            if isinstance(message, list) and message[0] == b"message":
+                self._deliver(message[2])
+
+    def _deliver(self, text: bytes) -> None:
+        try:
+            grant = Grant.parse(text)
+        except (ValueError, AttributeError):
+            _log.warning("a hint of unknown form was ignored (%d bytes)", len(text))
+        else:
+            self._on_hint(grant)
+
+
+async def _next(connection: Any, timeout: float) -> Any:
+    """The next message; None after `timeout` seconds."""
+    return await connection.read_response(disable_decoding=True, timeout=timeout, push_request=True)

@@ -1,0 +1,126 @@
+"""What one session has asked for, was given and holds: state only, no I/O."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from typing import TYPE_CHECKING
+
+from loco_redis._replies import Grant
+
+if TYPE_CHECKING:
+    from loco_redis._outbox import Entry
+    from loco_redis.lease import BaseLease
+
+_ID_CHARACTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
+_ID_LENGTH = 16
+
+
+class Request:
+    """An `acquire` on its way. `future` gets its Grant, or the error that ended it."""
+
+    __slots__ = (
+        "acknowledged",
+        "agent",
+        "agent_id",
+        "entry",
+        "future",
+        "ledger",
+        "sequence",
+        "timeout",
+        "weight",
+    )
+
+    def __init__(
+        self,
+        future: asyncio.Future[Grant],
+        agent_id: str,
+        agent: bytes,
+        weight: int | None,
+        timeout: float | None,
+    ) -> None:
+        self.future, self.agent_id, self.agent = future, agent_id, agent
+        self.weight, self.timeout = weight, timeout
+        self.ledger: Ledger | None = None  # None while no session is open to ask in
+        self.sequence = 0
+        self.entry: Entry | None = None
+        self.acknowledged = False  # Redis has answered
+
+    @property
+    def refused(self) -> bool:
+        """Whether it has ended by an error, and so is in Redis no more."""
+        future = self.future
+        return future.done() and not future.cancelled() and future.exception() is not None
+
+    @property
+    def tries_once(self) -> bool:
+        """Whether it is content with Redis' first answer."""
+        return self.timeout is not None and self.timeout <= 0
+
+    def fail(self, error: Exception) -> None:
+        if not self.future.done():
+            self.future.set_exception(error)
+
+
+class Ledger:
+    """The books of one session id; a session that expired is followed by another ledger.
+
+    Attributes:
+        floor: the lowest sequence whose reply has not been seen.
+        seen: the highest token known.
+        received: grants that have come in, to be compared with what Redis says it delivered.
+        deadline: until this moment (time.monotonic) the session is certainly alive.
+    """
+
+    def __init__(self, seen: int = 0) -> None:
+        self.session = "".join(secrets.choice(_ID_CHARACTERS) for _ in range(_ID_LENGTH))
+        self.floor = 1
+        self.seen = seen
+        self.received = 0
+        self.deadline = 0.0
+        self.expired = False
+        self.requests: dict[int, Request] = {}
+        self.leases: dict[int, BaseLease] = {}
+        self.entering: set[int] = set()  # granted, but not yet a lease
+        self._last = 0
+        self._unanswered: dict[int, None] = {}  # in order of minting
+
+    def mint(self) -> int:
+        """A new sequence; call `answered` when its reply is there, or will not be waited for."""
+        self._last += 1
+        self._unanswered[self._last] = None
+        return self._last
+
+    def answered(self, sequence: int) -> None:
+        self._unanswered.pop(sequence, None)
+        if sequence == self.floor:
+            self.floor = next(iter(self._unanswered), self._last + 1)
+
+    def take(self, grant: Grant) -> bool:
+        """Hand a grant to its request. False: known already, or not wanted any more."""
+        if grant.token > self.seen:
+            self.seen = grant.token
+        request = self.requests.pop(grant.sequence, None)
+        if request is None:
+            return False
+        request.acknowledged = True
+        self.entering.add(grant.sequence)
+        if not request.future.done():
+            request.future.set_result(grant)
+        return True
+
+    @property
+    def idle(self) -> bool:
+        """Nothing is held or about to be."""
+        return not (self.leases or self.entering)
+
+    def expire(self, reason: str) -> list[Request]:
+        """Everything is lost: tells the holders, returns the requests that still wait."""
+        self.expired = True
+        requests, leases = list(self.requests.values()), list(self.leases.values())
+        self.requests.clear()
+        self.leases.clear()
+        self.entering.clear()
+        for lease in leases:
+            lease._lose(reason)
+        return requests

@@ -1,0 +1,105 @@
+"""An event loop in a thread of its own, and a way for other threads to have it run coroutines."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+Undo = Callable[[], Coroutine[Any, Any, None]]
+
+
+class LoopThread:
+    """Runs coroutines for other threads. The thread starts when it is first needed."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> asyncio.AbstractEventLoop:
+        with self._lock:
+            if self._thread is None:
+                self._loop = asyncio.new_event_loop()
+                self._thread = threading.Thread(
+                    target=self._turn, name=f"loco_redis.{self._name}", daemon=True
+                )
+                self._thread.start()
+        if threading.current_thread() is self._thread:
+            raise RuntimeError(
+                "a blocking call from a callback would wait for itself: make the callback async "
+                "or hand the work to a thread"
+            )
+        return self._loop
+
+    def run(
+        self, work: Coroutine[Any, Any, T], *, undo: Undo | None = None, finish: bool = False
+    ) -> T:
+        """The result of `work`. When the waiting thread is interrupted (KeyboardInterrupt), the
+        work is cancelled or, if it was done by then, undone; with `finish` it goes on."""
+        try:
+            loop = self.start()
+        except RuntimeError:
+            work.close()
+            raise
+        outcome: Future[T] = Future()
+        job = _Job(work, outcome, undo)
+        loop.call_soon_threadsafe(job.start)
+        try:
+            return outcome.result()
+        except BaseException:
+            if not finish:
+                loop.call_soon_threadsafe(job.abandon)
+            raise
+
+    @property
+    def running(self) -> bool:
+        return self._thread is not None
+
+    def stop(self) -> None:
+        with self._lock:
+            if self._thread is None:
+                return
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+            self._thread = None
+
+    def _turn(self) -> None:
+        loop = self._loop
+        asyncio.set_event_loop(loop)
+        loop.run_forever()
+        loop.run_until_complete(loop.shutdown_default_executor())
+        loop.close()
+
+
+class _Job:
+    """One coroutine; all methods run in the loop's thread, so they need no lock."""
+
+    def __init__(
+        self,
+        work: Coroutine[Any, Any, Any],
+        outcome: Future[Any],
+        undo: Undo | None,
+    ) -> None:
+        self._work, self._outcome, self._undo = work, outcome, undo
+
+    def start(self) -> None:
+        self._task = asyncio.ensure_future(self._work)
+        self._task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        if task.cancelled():
+            self._outcome.cancel()
+        elif error := task.exception():
+            self._outcome.set_exception(error)
+        else:
+            self._outcome.set_result(task.result())
+
+    def abandon(self) -> None:
+        if not self._task.done():
+            self._task.cancel()
+        elif self._undo is not None and not self._task.cancelled() and not self._task.exception():
+            self._undoing = asyncio.ensure_future(self._undo())

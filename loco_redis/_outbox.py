@@ -1,0 +1,353 @@
+"""The outbox owns the socket. While few commands are under way each goes out at once, so that Redis
+works on it while this process makes the next; when many are, those of one turn of the loop go out
+as one pipeline.
+
+Nobody else touches the connection, so a caller's cancellation never reaches it. A command that got
+no reply is sent again with the same request id, until its deadline; Redis recognises the repeat.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from redis.exceptions import ResponseError
+
+from loco_redis._connect import CONNECTION_ERRORS, Connector, is_hopeless, stream_writer
+from loco_redis._scripts import Argument, Command, Scripts
+from loco_redis._tasks import end
+from loco_redis._wire import Diagnosis, Framer, diagnose, pack
+from loco_redis.errors import BackendError, BackendMemoryError, BackendUnavailableError
+
+T = TypeVar("T")
+#: Gets the decoded reply or an exception, and whether the command was sent more than once.
+Done = Callable[[Any, bool], None]
+
+REPLY_TIMEOUT = 5.0
+NEVER = float("inf")
+_TICK = 0.1
+_BACKOFF_FIRST, _BACKOFF_MOST = 0.02, 1.0
+_DROPPED = b""
+_EAGER = 16  # with fewer under way a command does not wait for the end of the turn
+
+_log = logging.getLogger("loco_redis")
+
+
+class Answer(NamedTuple, Generic[T]):
+    """A reply. `retried`: the command may have run before, and this be the reply to its repeat."""
+
+    reply: T
+    retried: bool
+
+
+class Entry:
+    """A command on its way. `done` is None once nobody waits for the reply any more."""
+
+    __slots__ = ("deadline", "decode", "done", "frame", "retried", "script", "sent_at")
+
+    def __init__(
+        self,
+        frame: bytes,
+        script: str,
+        decode: Callable[[Any], Any],
+        done: Done | None,
+        deadline: float,
+    ) -> None:
+        self.frame, self.script, self.decode = frame, script, decode
+        self.done, self.deadline = done, deadline
+        self.sent_at = 0.0
+        self.retried = False
+
+    def finish(self, value: Any) -> None:
+        done, self.done = self.done, None
+        if done is not None:
+            try:
+                done(value, self.retried)
+            except Exception:  # noqa: BLE001  one caller's bug must not stop everybody's socket
+                _log.exception("a bug in loco-redis: the reply of %s was not taken", self.script)
+
+
+class Outbox:
+    """Sends commands and hands their replies back; `start` it, `aclose` it.
+
+    Attributes:
+        failure: why there is no connection at the moment, or None.
+    """
+
+    def __init__(
+        self,
+        connector: Connector,
+        scripts: Scripts,
+        where: str,
+        on_reconnect: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._connector, self._scripts, self._where = connector, scripts, where
+        self._on_reconnect = on_reconnect
+        self._framer = Framer(scripts)
+        self._queue: deque[Entry] = deque()
+        self._unloaded: list[Entry] = []  # refused by a server that does not know their script
+        self._unloadable: dict[str, Exception] = {}  # why SCRIPT LOAD was refused
+        self._inflight: deque[Entry] = deque()
+        self._more: asyncio.Future[None] | None = None  # the writer waits for entries
+        self._sent: asyncio.Future[None] | None = None  # the reader waits for something to read
+        self._reader: asyncio.Task[None] | None = None
+        self._direct: asyncio.StreamWriter | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._idle = asyncio.Event()
+        self._backoff = _BACKOFF_FIRST
+        self.failure: BaseException | None = None
+
+    def __repr__(self) -> str:
+        state = "connected" if self._reader is not None else "disconnected"
+        return f"<Outbox {state} queued={len(self._queue)} in flight={len(self._inflight)}>"
+
+    def start(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._task = self._loop.create_task(self._run(), name="loco_redis.outbox")
+
+    async def aclose(self, timeout: float) -> None:
+        """Send what is queued and wait for its replies, at most `timeout` seconds; then end."""
+        try:
+            if self._awaited():
+                self._idle.clear()
+                async with asyncio.timeout(timeout):
+                    await self._idle.wait()
+        except TimeoutError:
+            _log.warning("closing with %d calls to Redis unanswered", len(self._awaited()))
+        finally:
+            await end(self._task)
+            if self._timer is not None:
+                self._timer.cancel()
+            for entry in self._awaited():
+                entry.finish(self.unavailable("the scheduler was closed"))
+
+    def post(self, command: Command[T], done: Done | None, timeout: float = NEVER) -> Entry:
+        """Queue a command; `done` is called once. Past `timeout` seconds without a reply it gets a
+        BackendUnavailableError. Never blocks; to be called in the loop's thread."""
+        frame = self._framer.script(command)
+        return self._push(Entry(frame, command.script, command.decode, done, _after(timeout)))
+
+    def send(self, command: Command[T], timeout: float) -> asyncio.Future[Answer[T]]:
+        """`post` for those who can await."""
+        frame = self._framer.script(command)
+        return self._ask(frame, command.script, command.decode, timeout)
+
+    def send_raw(self, timeout: float, *args: Argument) -> asyncio.Future[Answer[Any]]:
+        """The same for a plain Redis command; it may run twice."""
+        return self._ask(pack(args), str(args[0]), lambda raw: raw, timeout)
+
+    def drop(self, entry: Entry) -> bool:
+        """Take an entry back; False when it may have run: then its reply still comes."""
+        if entry.sent_at:
+            return False
+        entry.frame, entry.done = _DROPPED, None
+        return True
+
+    def _awaited(self) -> list[Entry]:
+        return [e for e in (*self._inflight, *self._unloaded, *self._queue) if e.done is not None]
+
+    def _ask(
+        self, frame: bytes, script: str, decode: Callable[[Any], T], timeout: float
+    ) -> asyncio.Future[Answer[T]]:
+        future: asyncio.Future[Answer[T]] = self._loop.create_future()
+
+        def done(value: Any, retried: bool) -> None:
+            if future.done():  # its caller was cancelled
+                return
+            if isinstance(value, Exception):
+                future.set_exception(value)
+            else:
+                future.set_result(Answer(value, retried))
+
+        self._push(Entry(frame, script, decode, done, _after(timeout)))
+        return future
+
+    def _push(self, entry: Entry) -> Entry:
+        self._queue.append(entry)
+        if self._direct is not None and len(self._inflight) < _EAGER:
+            self._direct.writelines(self._take())
+        else:
+            _wake(self._more)
+        if self._timer is None:
+            self._timer = self._loop.call_later(_TICK, self._tick)
+        return entry
+
+    async def _run(self) -> None:
+        """Connect, serve, and begin again for ever."""
+        connected_before = False
+        while True:
+            try:
+                connection = await self._connector.open()
+                try:
+                    if connected_before:
+                        self._on_reconnect()
+                    connected_before = True
+                    await self._serve(connection)
+                finally:
+                    self._recall()
+                    await connection.disconnect(nowait=True)
+            except CONNECTION_ERRORS as error:
+                self._note_failure(error)
+            await asyncio.sleep(self._backoff * random.uniform(0.5, 1.0))
+            self._backoff = min(_BACKOFF_MOST, 2 * self._backoff)
+
+    async def _serve(self, connection: Any) -> None:
+        """Write what is queued, as long as the reader lives; raises what ended it."""
+        reader = self._loop.create_task(self._read(connection), name="loco_redis.outbox.reader")
+        reader.add_done_callback(lambda _: _wake(self._more))
+        self._reader, self._direct = reader, stream_writer(connection)
+        try:
+            while not reader.done():
+                if self._queue or self._unloaded:
+                    await connection.send_packed_command(self._take(), check_health=False)
+                else:
+                    self._more = self._loop.create_future()
+                    await self._more
+            try:
+                reader.result()
+            except asyncio.CancelledError:
+                raise TimeoutError(f"no reply within {REPLY_TIMEOUT:g} s") from None
+        finally:
+            self._reader = self._direct = None
+            await end(reader)
+
+    def _take(self) -> list[bytes]:
+        """Everything queued moves to `_inflight`; returns its frames."""
+        if self._unloaded:
+            scripts = dict.fromkeys(entry.script for entry in self._unloaded)
+            self._queue.extendleft(reversed([*map(self._load, scripts), *self._unloaded]))
+            self._unloaded.clear()
+        now = time.monotonic()
+        frames = []
+        for entry in self._queue:
+            if entry.frame is not _DROPPED:
+                entry.retried = entry.sent_at > 0.0
+                entry.sent_at = now
+                frames.append(entry.frame)
+                self._inflight.append(entry)
+        self._queue.clear()
+        _wake(self._sent)
+        return frames
+
+    def _load(self, script: str) -> Entry:
+        _log.debug("loading script %s", script)
+
+        def done(value: Any, retried: bool) -> None:
+            if isinstance(value, Exception):
+                self._unloadable[script] = value
+            else:
+                self._unloadable.pop(script, None)
+
+        frame = pack(("SCRIPT", "LOAD", self._scripts.source(script)))
+        return Entry(frame, "SCRIPT LOAD", lambda raw: raw, done, NEVER)
+
+    def _recall(self) -> None:
+        """The connection is gone: what has no reply is queued again, in its order."""
+        sent = [*self._inflight, *self._unloaded]
+        self._inflight.clear()
+        self._unloaded.clear()
+        self._queue.extendleft(reversed([entry for entry in sent if entry.done is not None]))
+
+    async def _read(self, connection: Any) -> None:
+        inflight = self._inflight
+        while True:
+            if not inflight:
+                if not self._queue:
+                    self._idle.set()
+                self._sent = self._loop.create_future()
+                await self._sent
+            try:
+                raw = await connection.read_response(disable_decoding=True)
+            except ResponseError as error:
+                self._refused(inflight[0], error)
+            else:
+                entry = inflight.popleft()
+                self._decoded(entry, raw)
+
+    def _decoded(self, entry: Entry, raw: Any) -> None:
+        if self.failure is not None:
+            _log.info("Redis at %s answers again", self._where)
+            self.failure, self._backoff = None, _BACKOFF_FIRST
+        try:
+            value = entry.decode(raw)
+        except (ValueError, TypeError, IndexError, AttributeError) as error:
+            value = BackendError(f"{entry.script} was answered in an unknown form: {error!r}")
+        entry.finish(value)
+
+    def _refused(self, entry: Entry, error: ResponseError) -> None:
+        """An error reply to `entry`, the first in flight."""
+        match diagnose(error):
+            case Diagnosis.NO_SCRIPT if entry.script not in self._unloadable:
+                self._unloaded.append(self._inflight.popleft())
+                if not entry.retried:
+                    entry.sent_at = 0.0  # it did not run
+                _wake(self._more)
+            case Diagnosis.MEMORY:
+                self._inflight.popleft()
+                full = BackendMemoryError(self._where)
+                full.__cause__ = error
+                entry.finish(full)
+            case Diagnosis.LATER:
+                # It stays in flight, to be recalled with the others.
+                self._connector.suspect()
+                raise error
+            case _:
+                self._inflight.popleft()
+                error = self._unloadable.pop(entry.script, error)
+                fatal = BackendError(f"{entry.script} was refused by Redis: {error}")
+                fatal.__cause__ = error
+                entry.finish(fatal)
+
+    def _note_failure(self, error: BaseException) -> None:
+        if self.failure is None:
+            _log.warning("no connection to Redis at %s: %s", self._where, _first_line(error))
+        self.failure = error
+        self._connector.suspect()
+        if is_hopeless(error):
+            self._give_up(NEVER)
+
+    def unavailable(self, detail: str) -> BackendUnavailableError:
+        """Why there is no reply: the connection's failure, else `detail`."""
+        if self.failure is not None:
+            detail = _first_line(self.failure)
+        error = BackendUnavailableError(self._where, detail)
+        error.__cause__ = self.failure
+        return error
+
+    def _tick(self) -> None:
+        """Deadlines, and replies that do not come; runs while anything is on its way."""
+        self._timer = None
+        if not (self._queue or self._inflight):
+            return
+        self._timer = self._loop.call_later(_TICK, self._tick)
+        now = time.monotonic()
+        self._give_up(now)
+        oldest = self._inflight[0].sent_at if self._inflight else now
+        if self._reader is not None and now - oldest > REPLY_TIMEOUT:
+            self._reader.cancel()
+
+    def _give_up(self, moment: float) -> None:
+        """Tell those whose deadline is before `moment` that there is no reply."""
+        for entry in self._awaited():
+            if entry.deadline < moment:
+                entry.frame = _DROPPED
+                entry.finish(self.unavailable("no reply in time"))
+
+
+def _after(timeout: float) -> float:
+    return NEVER if timeout == NEVER else time.monotonic() + timeout
+
+
+def _wake(future: asyncio.Future[None] | None) -> None:
+    if future is not None and not future.done():
+        future.set_result(None)
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

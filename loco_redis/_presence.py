@@ -1,0 +1,157 @@
+"""A session as Redis knows it: entering it, restoring it, leaving it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from loco_redis._inbox import Inbox
+from loco_redis._ledger import Ledger
+from loco_redis._outbox import Outbox
+from loco_redis._replies import OpenReply, Status, StoredConfig
+from loco_redis._scripts import VERBS, Scripts
+from loco_redis.errors import (
+    BackendUnavailableError,
+    BackendVersionError,
+    ConfigMismatchError,
+)
+
+_OLDEST_SERVER = (6, 2)
+_MICRO = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The configuration asked for, in the user's units; None adopts what is stored."""
+
+    capacity: int | None = None
+    alpha: float | None = None
+    lease_ttl: float | None = None
+    max_waiters: int | None = None
+
+    @classmethod
+    def again(cls, known: StoredConfig) -> Asked:
+        return cls(known.capacity, known.alpha, known.lease, known.max_waiters)
+
+    def in_script_units(self) -> dict[str, Any]:
+        lease = None if self.lease_ttl is None else round(self.lease_ttl * _MICRO)
+        return {
+            "capacity": self.capacity,
+            "alpha": self.alpha,
+            "lease": lease,
+            "max_waiters": self.max_waiters,
+        }
+
+
+class Presence:
+    """Opens and closes sessions by the `outbox`, with the `inbox` subscribed to their hints."""
+
+    def __init__(self, scripts: Scripts, outbox: Outbox, inbox: Inbox, where: str) -> None:
+        self._scripts, self._outbox, self._inbox, self._where = scripts, outbox, inbox, where
+
+    async def prepare(self, timeout: float) -> None:
+        """Check the server's version, and load what scripts it lacks: so nobody's first call has
+        to be sent twice. A user who may do neither is served nevertheless.
+
+        Raises:
+            BackendVersionError: the server is older than 6.2.
+        """
+        hashes = [self._scripts.sha(verb) for verb in VERBS]
+        asked = (
+            self._outbox.send_raw(timeout, "INFO", "server"),
+            self._outbox.send_raw(timeout, "SCRIPT", "EXISTS", *hashes),
+        )
+        info, known = await asyncio.gather(*asked, return_exceptions=True)
+        for refusal in (info, known):
+            if isinstance(refusal, BackendUnavailableError):
+                raise refusal
+        if not isinstance(info, BaseException):
+            self._check_version(info.reply)
+        if not isinstance(known, BaseException):
+            pairs = zip(VERBS, known.reply, strict=True)
+            await self._load([verb for verb, is_known in pairs if not is_known], timeout)
+
+    def _check_version(self, info: bytes) -> None:
+        # Valkey, too, says which Redis it is compatible with.
+        found = re.search(rb"redis_version:((\d+)\.(\d+)\S*)", info)
+        if found and (int(found[2]), int(found[3])) < _OLDEST_SERVER:
+            raise BackendVersionError(self._where, found[1].decode())
+
+    async def _load(self, verbs: list[str], timeout: float) -> None:
+        sources = map(self._scripts.source, verbs)
+        loads = (self._outbox.send_raw(timeout, "SCRIPT", "LOAD", source) for source in sources)
+        await asyncio.gather(*loads, return_exceptions=True)
+
+    async def enter(self, ledger: Ledger, asked: Asked, timeout: float) -> StoredConfig:
+        """Subscribe for `ledger`'s session, then open it: no hint can be missed.
+
+        Raises:
+            ConfigMismatchError: stored is another value; or nothing (`stored` None), and no
+                capacity was asked for.
+        """
+        channel = self._scripts.keys.channel + ledger.session.encode()
+        await self._inbox.listen(channel, timeout)
+        command = self._scripts.open(
+            session=ledger.session,
+            seen=ledger.seen,
+            info=f"{socket.gethostname()}|{os.getpid()}",
+            **asked.in_script_units(),
+        )
+        sent = time.monotonic()
+        reply = (await self._outbox.send(command, timeout)).reply
+        if reply.config is None:
+            raise _mismatch(self._scripts.keys.name, reply, asked)
+        ledger.deadline = sent + reply.config.lease
+        return reply.config
+
+    async def restore(self, ledger: Ledger, known: StoredConfig, timeout: float) -> StoredConfig:
+        """Enter again: adopt what is stored or, when the server was emptied, store what we know."""
+        try:
+            return await self.enter(ledger, Asked(), timeout)
+        except ConfigMismatchError as error:
+            if error.stored is not None:
+                raise
+        return await self.enter(ledger, Asked.again(known), timeout)
+
+    def refresh(self, ledger: Ledger, timeout: float, take: Callable[[StoredConfig], None]) -> None:
+        """Somebody has reconfigured: repeating `open` tells the values and changes nothing."""
+
+        def done(value: OpenReply | Exception, retried: bool) -> None:
+            if isinstance(value, OpenReply) and value.config is not None:
+                take(value.config)
+
+        nothing = Asked().in_script_units()
+        command = self._scripts.open(session=ledger.session, seen=ledger.seen, info="", **nothing)
+        self._outbox.post(command, done, timeout)
+
+    async def leave(self, ledger: Ledger, timeout: float) -> None:
+        """Close the session: what it has waiting is withdrawn, what it holds reclaimed."""
+        command = self._scripts.close(session=ledger.session, seen=ledger.seen)
+        while (await self._outbox.send(command, timeout)).reply.more:
+            pass
+
+
+def _mismatch(name: str, reply: OpenReply, asked: Asked) -> ConfigMismatchError:
+    """In the user's names and units."""
+    if reply.status is Status.UNCONFIGURED:
+        error = ConfigMismatchError("capacity", None, None)
+        error.args = (f"nothing is stored for {name!r} yet: give SharedResource a capacity",)
+        return error
+    stored = reply.stored
+    match reply.field:
+        case "capacity":
+            return ConfigMismatchError("capacity", int(stored), asked.capacity)
+        case "alpha":
+            return ConfigMismatchError("alpha", float(stored), asked.alpha)
+        case "lease":
+            return ConfigMismatchError("lease_ttl", int(stored) / _MICRO, asked.lease_ttl)
+        case "max_waiters":
+            limit = None if int(stored) < 0 else int(stored)
+            return ConfigMismatchError("max_waiters", limit, asked.max_waiters)
+    return ConfigMismatchError(reply.field, stored, "that of this version of loco-redis")

@@ -1,0 +1,292 @@
+"""The session owns the background work of one scheduler: outbox, inbox, heartbeat, and their end.
+
+When Redis has forgotten it, it opens itself anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from loco_redis._connect import Connector
+from loco_redis._grants import Grants
+from loco_redis._heartbeat import Heartbeat
+from loco_redis._inbox import Inbox
+from loco_redis._ledger import Ledger
+from loco_redis._outbox import Outbox
+from loco_redis._presence import Asked, Presence
+from loco_redis._replies import HeartbeatReply, Reply, Status, StoredConfig
+from loco_redis._requests import Requests
+from loco_redis._scripts import Command, Scripts, rid
+from loco_redis._tasks import end
+from loco_redis.config import Endpoint, Settings
+from loco_redis.errors import (
+    BackendError,
+    BackendUnavailableError,
+    ConfigMismatchError,
+    LocoRedisError,
+    SessionExpiredError,
+)
+from loco_redis.lease import BaseLease
+from loco_redis.models import Agent
+
+R = TypeVar("R", bound=Reply)
+
+_REOPEN_PAUSE = 0.25
+_CLOSE_TIMEOUT = 3.0  # for a Redis that does not answer: then the session expires by itself
+
+_log = logging.getLogger("loco_redis")
+
+
+class Session:
+    """One scheduler's presence in Redis. `open` it, `aclose` it, in one event loop.
+
+    Attributes:
+        ledger: the books of the session id that is open, or about to be.
+        config: what Redis has stored.
+    """
+
+    config: StoredConfig
+
+    def __init__(self, settings: Settings, endpoint: Endpoint) -> None:
+        self.name, self.where = settings.name, endpoint.redacted
+        self.backend_timeout = settings.backend_timeout
+        self.loop = asyncio.get_running_loop()
+        self.scripts = Scripts(settings.name)
+        self.ledger = Ledger()
+        self.requests, self.grants = Requests(self), Grants(self)
+        self._agents: dict[str, Agent] = {}  # registered by us: restored with the session
+        self._settings, self._endpoint = settings, endpoint
+        self._opened, self._idle = asyncio.Event(), asyncio.Event()
+        self._work = contextlib.AsyncExitStack()  # what aclose() ends, in reverse
+        self._reopening: asyncio.Task[None] | None = None
+        self._closing: asyncio.Task[None] | None = None
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closing else "open" if self.is_open else "opening"
+        ledger = self.ledger
+        return (
+            f"<Session {ledger.session} of {self.name!r} {state} "
+            f"waiting={len(ledger.requests)} held={len(ledger.leases)}>"
+        )
+
+    @property
+    def is_open(self) -> bool:
+        """Whether Redis knows the session of `ledger`."""
+        return self._opened.is_set()
+
+    async def open(self) -> None:
+        """Connect, subscribe, open the session in Redis, start the heartbeat.
+
+        Raises:
+            BackendError: no server, one too old, or one that refuses.
+            ConfigMismatchError: the resource is stored with other values, or not at all and no
+                capacity was given.
+        """
+        try:
+            await self._open()
+        except BaseException:
+            await self._work.aclose()
+            raise
+
+    async def _open(self) -> None:
+        settings, push = self._settings, self._work.push_async_callback
+        endpoint = await self._attach()
+        client = endpoint.async_client()
+        push(endpoint.close_async, client)
+        connector = Connector(client, self.scripts.keys.all[0])
+        self.outbox = Outbox(connector, self.scripts, self.where, self.grants.poll)
+        self.outbox.start()
+        push(self.outbox.aclose, _CLOSE_TIMEOUT)
+        inbox = Inbox(connector, self.grants.hint, self.grants.poll)
+        push(inbox.aclose)
+        self._presence = Presence(self.scripts, self.outbox, inbox, self.where)
+        await self._presence.prepare(self.backend_timeout)
+        asked = Asked(settings.capacity, settings.alpha, settings.lease_ttl, settings.max_waiters)
+        push(self._leave)
+        self.config = await self._presence.enter(self.ledger, asked, self.backend_timeout)
+        self._heartbeat = Heartbeat(
+            endpoint, self.scripts, self.config.lease, settings.max_stall, self._heard
+        )
+        self._heartbeat.start(self.ledger)
+        push(self._heartbeat.aclose)
+        self._opened.set()
+        if settings.strict:
+            watch = self.loop.create_task(self._watch_deadline(), name="loco_redis.deadline")
+            push(end, watch)
+
+    async def _attach(self) -> Endpoint:
+        attached = self._endpoint.attached()
+        if not self._endpoint.is_embedded:
+            return self._work.enter_context(attached)
+        # Starting a server blocks for some 30 ms; a cancelled caller must not leave it running.
+        entering = asyncio.ensure_future(asyncio.to_thread(attached.__enter__))
+        self._work.push(attached.__exit__)
+        try:
+            return await asyncio.shield(entering)
+        except asyncio.CancelledError:
+            await asyncio.wait([entering])
+            raise
+
+    # Expiring
+
+    def expire(self, ledger: Ledger) -> None:
+        """Redis does not know the session of `ledger` (any more): its leases are lost; who waits
+        will wait in the session that is opened now."""
+        if ledger is not self.ledger or self._closing:
+            return
+        _log.warning("session %s of %r expired: opening another", ledger.session, self.name)
+        self._opened.clear()
+        self.ledger = Ledger(seen=ledger.seen)
+        self.requests.park(ledger.expire("its session expired"))
+        self._notice_idle()
+        self._reopening = self.loop.create_task(self._reopen(), name="loco_redis.reopen")
+
+    async def _reopen(self) -> None:
+        while True:
+            try:
+                self.config = await self._presence.restore(
+                    self.ledger, self.config, self.backend_timeout
+                )
+                break
+            except ConfigMismatchError as error:
+                _log.warning("the session of %r cannot be opened again: %s", self.name, error)
+                self.requests.fail_parked(error)
+                return
+            except BackendError as error:
+                _log.warning("opening a session of %r, trying again: %s", self.name, error)
+                await asyncio.sleep(_REOPEN_PAUSE)
+        self._heartbeat.ledger = self.ledger
+        self._opened.set()
+        self.requests.resume()
+        for agent in [*self._agents.values()]:
+            with contextlib.suppress(LocoRedisError):
+                await self.register(agent)
+
+    def _heard(self, ledger: Ledger, beat: HeartbeatReply) -> None:
+        if ledger is not self.ledger:
+            return
+        self.grants.heard(ledger, beat)
+        if beat.status is Status.OK and beat.version != self.config.version:
+            self._presence.refresh(ledger, self.backend_timeout, self._reconfigured)
+
+    def _reconfigured(self, config: StoredConfig) -> None:
+        self.config = config
+
+    async def _watch_deadline(self) -> None:
+        """strict=True: bodies are cancelled as soon as their lease is uncertain."""
+        while True:
+            left = self.ledger.deadline - time.monotonic()
+            if left <= 0 and self.is_open:
+                for lease in [*self.ledger.leases.values()]:
+                    lease._interrupt("no heartbeat got through for a whole lease")
+            await asyncio.sleep(left if left > 0 else self._heartbeat.period)
+
+    def on_lost(self, lease: BaseLease) -> None:
+        _log.warning("lost: %r", lease)
+        if self._settings.on_lost == "cancel":
+            lease._interrupt(lease._reason)
+
+    # Calls
+
+    async def read(self, command: Command[R]) -> R:
+        """Carry out a command that writes nothing."""
+        return (await self.outbox.send(command, self.backend_timeout)).reply
+
+    async def once(self, build: Callable[..., Command[R]], **arguments: Any) -> tuple[R, str]:
+        """Carry out a call with a request id of its own; returns the reply and that id.
+
+        An expired session is opened anew and the call made again, unless a reply was lost: then
+        nobody knows whether it ran, and SessionExpiredError says so.
+        """
+        deadline = time.monotonic() + self.backend_timeout
+        while True:
+            await self._until_open(deadline)
+            ledger = self.ledger
+            sequence = ledger.mint()
+            call = {"session": ledger.session, "floor": ledger.floor, "seen": ledger.seen}
+            command = build(**call, sequence=sequence, **arguments)
+            try:
+                left = max(0.0, deadline - time.monotonic())
+                reply, retried = await self.outbox.send(command, left)
+            finally:
+                ledger.answered(sequence)
+            if reply.status is not Status.EXPIRED:
+                self.grants.take(ledger, getattr(reply, "grants", ()))
+                return reply, rid(ledger.session, sequence)
+            self.expire(ledger)
+            if retried:
+                error = SessionExpiredError(self.name, ledger.session)
+                error.add_note(f"{command.script} was sent twice: it may have been carried out")
+                raise error
+
+    async def register(self, agent: Agent) -> None:
+        self._agents[agent.agent_id] = agent
+        await self.once(
+            self.scripts.register, agent=agent.agent_id.encode(), agent_type=agent.agent_type
+        )
+
+    def forget(self, agent_id: str) -> None:
+        self._agents.pop(agent_id, None)
+
+    def unavailable(self, detail: str) -> BackendUnavailableError:
+        return self.outbox.unavailable(detail)
+
+    async def _until_open(self, deadline: float) -> None:
+        if self.is_open:
+            return
+        try:
+            async with asyncio.timeout(deadline - time.monotonic()):
+                await self._opened.wait()
+        except TimeoutError:
+            raise self.unavailable("no session could be opened") from None
+
+    # Holding and closing
+
+    def hold(self, lease: BaseLease) -> None:
+        ledger, sequence = lease._ledger, lease._grant.sequence
+        ledger.leases[sequence] = lease
+        ledger.entering.discard(sequence)
+
+    def unhold(self, ledger: Ledger, sequence: int) -> None:
+        ledger.leases.pop(sequence, None)
+        ledger.entering.discard(sequence)
+        self._notice_idle()
+
+    async def until_idle(self, timeout: float) -> int:
+        """Wait until no lease is held, at most `timeout` seconds; returns how many still are."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                while not self.ledger.idle:
+                    self._idle.clear()
+                    await self._idle.wait()
+        return len(self.ledger.leases) + len(self.ledger.entering)
+
+    def _notice_idle(self) -> None:
+        if self.ledger.idle:
+            self._idle.set()
+
+    async def aclose(self) -> None:
+        """End everything: waiters get ShutdownError, leases still held are lost. Idempotent; goes
+        on to the end when its caller is cancelled."""
+        if self._closing is None:
+            # In the caller's turn, so that a body that closes its own scheduler is not cancelled.
+            self.requests.shut_down()
+            self.ledger.expire("the scheduler was closed")
+            self._closing = self.loop.create_task(self._close(), name="loco_redis.close")
+        await asyncio.shield(self._closing)
+
+    async def _close(self) -> None:
+        self._opened.clear()
+        await end(self._reopening)
+        await self._work.aclose()
+
+    async def _leave(self) -> None:
+        try:
+            await self._presence.leave(self.ledger, _CLOSE_TIMEOUT)
+        except BackendError as error:
+            _log.warning("session %s is left to expire: %s", self.ledger.session, error)

@@ -1,0 +1,82 @@
+"""What goes over the wire: packed calls of scripts, and what an error reply means."""
+
+from __future__ import annotations
+
+import re
+from enum import Enum, auto
+from typing import Any
+
+from redis.exceptions import (
+    AskError,
+    ClusterDownError,
+    NoScriptError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    ResponseError,
+    TryAgainError,
+)
+
+from loco_redis._scripts import Argument, Command, Scripts
+
+
+class Framer:
+    """Packs calls of scripts; what is the same in each call of one is packed once."""
+
+    def __init__(self, scripts: Scripts) -> None:
+        self._scripts = scripts
+        self._heads: dict[tuple[str, int], bytes] = {}
+
+    def script(self, command: Command[Any]) -> bytes:
+        script, args = command.script, command.args
+        head = self._heads.get((script, len(args)))
+        if head is None:
+            head = self._heads[script, len(args)] = self._head(script, len(args))
+        return head + b"".join(map(_bulk, args))
+
+    def _head(self, script: str, count: int) -> bytes:
+        keys = self._scripts.keys.all
+        fixed: tuple[Argument, ...] = ("EVALSHA", self._scripts.sha(script), len(keys))
+        bulks = map(_bulk, (*fixed, *keys))
+        return b"*%d\r\n%b" % (len(fixed) + len(keys) + count, b"".join(bulks))
+
+
+def pack(args: tuple[Argument, ...]) -> bytes:
+    """A command in the protocol's form."""
+    return b"*%d\r\n%b" % (len(args), b"".join(map(_bulk, args)))
+
+
+def _bulk(value: Argument) -> bytes:
+    if isinstance(value, str):
+        value = value.encode()
+    elif isinstance(value, int):
+        value = b"%d" % value
+    return b"$%d\r\n%b\r\n" % (len(value), value)
+
+
+class Diagnosis(Enum):
+    """What an error reply means for the command."""
+
+    NO_SCRIPT = auto()  # load it, send again
+    LATER = auto()  # not now or not here: reconnect, send again
+    MEMORY = auto()  # the server is full; nothing was written
+    FATAL = auto()
+
+
+# A script's error carries its code in the middle of the text on servers before 7.0.
+_LATER = re.compile(
+    r"\b(READONLY|LOADING|BUSY|MOVED|ASK|CLUSTERDOWN|TRYAGAIN|MASTERDOWN|NOREPLICAS|UNBLOCKED)\b"
+)
+
+
+# MovedError is an AskError, MasterDownError a ClusterDownError.
+_LATER_ERRORS = (ReadOnlyError, AskError, ClusterDownError, TryAgainError)
+
+
+def diagnose(error: ResponseError) -> Diagnosis:
+    if isinstance(error, NoScriptError):
+        return Diagnosis.NO_SCRIPT
+    if isinstance(error, OutOfMemoryError) or "OOM command not allowed" in str(error):
+        return Diagnosis.MEMORY
+    if isinstance(error, _LATER_ERRORS) or _LATER.search(str(error)):
+        return Diagnosis.LATER
+    return Diagnosis.FATAL

@@ -1,0 +1,229 @@
+"""LOCOScheduler: the same for threads and plain code, over an event loop in a thread of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Iterable
+from functools import partial
+from types import TracebackType
+from typing import Any, Self, TypeVar, cast
+
+from loco_redis._holding import Holding, Nested, Wish
+from loco_redis._loop_thread import LoopThread, Undo
+from loco_redis.lease import BaseLease, enter_context, leave_context
+from loco_redis.metrics import SchedulerMetrics
+from loco_redis.models import Agent, AgentSnapshot, SharedResource, Snapshot, Task
+from loco_redis.scheduler import AsyncLOCOScheduler
+
+T = TypeVar("T")
+
+
+class BlockingLease(BaseLease):
+    """What `LOCOScheduler.acquire` yields."""
+
+    __slots__ = ("_run",)
+
+    def __init__(self, run: Callable[..., Any], *args: Any) -> None:
+        super().__init__(*args)
+        self._run = run
+
+    def settle(self, cost: float) -> None:
+        """As `Lease.settle`."""
+        self._run(self._settle(cost))
+
+
+class BlockingAcquisition:
+    """`with scheduler.acquire(...) as lease:`; for one use."""
+
+    __slots__ = ("_holding", "_scheduler")
+
+    def __init__(self, scheduler: LOCOScheduler, holding: Holding) -> None:
+        self._scheduler, self._holding = scheduler, holding
+
+    def __enter__(self) -> BlockingLease:
+        holding = self._holding
+        if holding.lease is not None:
+            raise RuntimeError("an acquisition can be entered once: call acquire() again")
+        lease = self._scheduler._enter(holding)
+        if not holding.shared:
+            enter_context(lease)
+        return lease
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        lease = self._holding.lease
+        assert lease is not None
+        if self._holding.shared:
+            return
+        leave_context(lease)
+        self._scheduler._leave(self._holding, exc)
+
+
+class BlockingHandle:
+    """What `LOCOScheduler.acquire_start` gives, until `release_handle`."""
+
+    __slots__ = ("_holding",)
+
+    def __init__(self, holding: Holding) -> None:
+        self._holding = holding
+
+    @property
+    def lease(self) -> BlockingLease:
+        return cast(BlockingLease, self._holding.lease)
+
+    def __repr__(self) -> str:
+        return f"<BlockingHandle {self.lease!r}>"
+
+
+class LOCOScheduler:
+    """`AsyncLOCOScheduler` for code without an event loop; many threads share one.
+
+    Takes the same arguments and has the same methods, which block. What differs: the body of a lost
+    lease is not cancelled, leaving it raises LeaseLostError; callbacks run in the scheduler's
+    thread and must not block on the scheduler. Use it by `with`, or `close()` it.
+    """
+
+    def __init__(
+        self,
+        agents: Iterable[Agent] = (),
+        resource: SharedResource | None = None,
+        **options: Any,
+    ) -> None:
+        self._core = AsyncLOCOScheduler(agents, resource, **options)
+        self._thread = LoopThread(self._core.name)
+        self.metrics = BlockingMetrics(self._core.metrics, self._run)
+
+    def __repr__(self) -> str:
+        return repr(self._core).replace("AsyncLOCOScheduler", "LOCOScheduler", 1)
+
+    def __enter__(self) -> Self:
+        self._run(self._core.__aenter__())
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def name(self) -> str:
+        return self._core.name
+
+    @property
+    def url(self) -> str:
+        return self._core.url
+
+    @property
+    def session_id(self) -> str | None:
+        return self._core.session_id
+
+    def acquire(
+        self,
+        agent_id: str,
+        task: Task | None = None,
+        *,
+        weight: float | None = None,
+        timeout: float | None = None,
+        nested: Nested = "error",
+    ) -> BlockingAcquisition:
+        """`with scheduler.acquire("agent") as lease:`; see `AsyncLOCOScheduler.acquire`."""
+        return BlockingAcquisition(
+            self, self._holding(Wish.of(agent_id, task, weight, timeout, nested))
+        )
+
+    def acquire_start(
+        self,
+        agent_id: str,
+        task: Task | None = None,
+        *,
+        weight: float | None = None,
+        timeout: float | None = None,
+        nested: Nested = "error",
+    ) -> BlockingHandle:
+        """See `AsyncLOCOScheduler.acquire_start`."""
+        holding = self._holding(Wish.of(agent_id, task, weight, timeout, nested))
+        self._enter(holding)
+        return BlockingHandle(holding)
+
+    def release_handle(self, handle: BlockingHandle, error: BaseException | None = None) -> None:
+        """Release once; see `AsyncLOCOScheduler.release_handle`."""
+        if not handle._holding.left:
+            self._leave(handle._holding, error)
+
+    def submit_task(self, agent_id: str, task: Task | None = None) -> str:
+        return self._run(self._core.submit_task(agent_id, task))
+
+    def cancel_task(self, task_id: str) -> None:
+        self._run(self._core.cancel_task(task_id))
+
+    def register_agent(self, agent: Agent) -> None:
+        self._run(self._core.register_agent(agent))
+
+    def unregister_agent(self, agent_id: str) -> None:
+        self._run(self._core.unregister_agent(agent_id))
+
+    def get_agent(self, agent_id: str) -> AgentSnapshot:
+        return self._run(self._core.get_agent(agent_id))
+
+    def snapshot(self, limit: int = 1000) -> Snapshot:
+        return self._run(self._core.snapshot(limit))
+
+    def reconfigure(self, **changes: Any) -> int:
+        """See `AsyncLOCOScheduler.reconfigure`."""
+        return self._run(self._core.reconfigure(**changes))
+
+    def shutdown(self, timeout: float = 30.0) -> dict[str, int]:
+        return self._run(self._core.shutdown(timeout))
+
+    def close(self) -> None:
+        """As `AsyncLOCOScheduler.aclose`, and end the thread. Idempotent."""
+        if self._core._guard.forked:
+            return
+        if self._thread.running:
+            self._run(self._core.aclose(), finish=True)
+            self._thread.stop()
+
+    def _holding(self, wish: Wish) -> Holding:
+        return Holding(self._core, wish, partial(BlockingLease, self._run))
+
+    def _enter(self, holding: Holding) -> BlockingLease:
+        give_back = partial(holding.leave, KeyboardInterrupt())
+        return cast(BlockingLease, self._run(holding.enter(), undo=give_back))
+
+    def _leave(self, holding: Holding, error: BaseException | None) -> None:
+        lease = holding.lease
+        self._run(holding.leave(error), finish=True)
+        if lease is not None and lease.lost and error is None and self._core._cancels:
+            raise lease._error()
+
+    def _run(
+        self, work: Coroutine[Any, Any, T], *, undo: Undo | None = None, finish: bool = False
+    ) -> T:
+        try:
+            self._core._guard.check()
+        except BaseException:
+            work.close()
+            raise
+        return self._thread.run(work, undo=undo, finish=finish)
+
+
+class BlockingMetrics:
+    """`SchedulerMetrics` whose methods block."""
+
+    def __init__(self, metrics: SchedulerMetrics, run: Callable[..., Any]) -> None:
+        self._metrics, self._run = metrics, run
+
+    def cost_by_agent(self) -> dict[str, float]:
+        return cast(dict[str, float], self._run(self._metrics.cost_by_agent()))
+
+    def agent_cost(self, agent_id: str) -> float:
+        return cast(float, self._run(self._metrics.agent_cost(agent_id)))
+
+    def total_cost(self) -> float:
+        return cast(float, self._run(self._metrics.total_cost()))

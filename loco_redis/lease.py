@@ -1,0 +1,210 @@
+"""What a holder sees: its slot, its token, its task; whether it still holds them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextvars import ContextVar
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from loco_redis import _validate as validate
+from loco_redis._ledger import Ledger
+from loco_redis._replies import Grant, Status
+from loco_redis._scripts import rid
+from loco_redis.errors import LeaseLostError
+from loco_redis.models import Task
+
+if TYPE_CHECKING:
+    from loco_redis._session import Session
+
+
+class _State(Enum):
+    HELD = "held"
+    RELEASED = "released"
+    LOST = "lost"
+
+
+class BaseLease:
+    """A granted slot; all but its state is fixed."""
+
+    __slots__ = (
+        "_agent_id",
+        "_body",
+        "_cancelling",
+        "_grant",
+        "_interruption",
+        "_ledger",
+        "_reason",
+        "_session",
+        "_state",
+        "_task",
+        "_waited",
+    )
+
+    def __init__(
+        self,
+        session: Session,
+        ledger: Ledger,
+        grant: Grant,
+        agent_id: str,
+        task: Task | None,
+        waited: float,
+    ) -> None:
+        self._session, self._ledger, self._grant = session, ledger, grant
+        self._agent_id, self._task, self._waited = agent_id, task, waited
+        self._state = _State.HELD
+        self._reason = ""
+        self._body: asyncio.Task[Any] | None = None  # what to cancel when the lease is lost
+        self._cancelling = 0
+        self._interruption = ""  # why the body was cancelled by us
+
+    def __repr__(self) -> str:
+        state = "uncertain" if self.uncertain else self._state.value
+        return (
+            f"<{type(self).__name__} {self.name} slot={self.slot} token={self.token} "
+            f"agent={self.agent_id!r} {state}>"
+        )
+
+    @property
+    def name(self) -> str:
+        """Of the resource."""
+        return self._session.name
+
+    @property
+    def agent_id(self) -> str:
+        return self._agent_id
+
+    @property
+    def slot(self) -> int:
+        """Index of the slot, 0 to capacity - 1. Fence per slot: N holders are valid at once."""
+        return self._grant.slot
+
+    @property
+    def token(self) -> int:
+        """The fencing token: higher than that of every lease granted before."""
+        return self._grant.token
+
+    @property
+    def task(self) -> Task:
+        """The task given to `acquire`, the durable task served, or an implicit one."""
+        if self._task is None:
+            self._task = Task(weight=self._grant.weight)
+        return self._task
+
+    @property
+    def request_id(self) -> str:
+        return rid(self._ledger.session, self._grant.sequence)
+
+    @property
+    def waited_ticks(self) -> int:
+        """Age of the task at the grant: releases of this resource while it was queued."""
+        return self._grant.waited_ticks
+
+    @property
+    def waited(self) -> float:
+        """Seconds from asking to holding, by this process' clock."""
+        return self._waited
+
+    @property
+    def score(self) -> float:
+        """L(i) of the agent at the grant."""
+        return self._grant.score
+
+    @property
+    def lost(self) -> bool:
+        """Redis has taken the slot back; somebody else may hold it now."""
+        return self._state is _State.LOST
+
+    @property
+    def uncertain(self) -> bool:
+        """No heartbeat has got through for a whole lease: the slot may have been taken back."""
+        return self._state is _State.HELD and time.monotonic() >= self._ledger.deadline
+
+    @property
+    def released(self) -> bool:
+        return self._state is _State.RELEASED
+
+    async def _settle(self, cost: float) -> None:
+        units = validate.cost(cost)
+        if self.released:
+            raise RuntimeError("the lease has been released: settle its cost before")
+        session, ledger = self._session, self._ledger
+        command = session.scripts.settle(
+            session=ledger.session, sequence=self._grant.sequence, token=self.token, cost=units
+        )
+        reply, retried = await session.outbox.send(command, session.backend_timeout)
+        # A late settlement that was sent twice finds nothing the second time.
+        if reply.status not in (Status.OK, Status.LATE) and not retried:
+            raise LeaseLostError(self.name, self.token)
+
+    def _watch(self, body: asyncio.Task[Any]) -> None:
+        """`body` is to be cancelled when the lease is lost."""
+        self._body, self._cancelling = body, body.cancelling()
+
+    def _lose(self, reason: str) -> None:
+        if self._state is _State.HELD:
+            self._state, self._reason = _State.LOST, reason
+            self._session.on_lost(self)
+
+    def _end(self) -> bool:
+        """The body has left: True when there is something to release."""
+        self._body = None
+        if self._state is not _State.HELD:
+            return False
+        self._state = _State.RELEASED
+        return True
+
+    def _was_gone(self, reason: str) -> None:
+        """The release found nothing to release."""
+        self._state, self._reason = _State.LOST, reason
+
+    def _interrupt(self, reason: str) -> None:
+        """Cancel the body, once; unless it is the body itself that closes the scheduler."""
+        body = self._body
+        if body is not None and not self._interruption and body is not asyncio.current_task():
+            self._interruption = reason
+            body.cancel(f"the lease of {self.name!r} was lost: {reason}")
+
+    def _error(self) -> LeaseLostError:
+        return LeaseLostError(self.name, self.token, self._reason or self._interruption)
+
+
+class Lease(BaseLease):
+    """What `AsyncLOCOScheduler.acquire` yields."""
+
+    __slots__ = ()
+
+    async def settle(self, cost: float) -> None:
+        """Say what the work really cost (0 to 1e12); it replaces the weight, and an earlier call.
+
+        Raises:
+            ValueError: a cost out of range.
+            RuntimeError: the lease has been released.
+            LeaseLostError: it was lost, and Redis has no record of it any more. (One that Redis
+                remembers is settled late, once.)
+        """
+        await self._settle(cost)
+
+
+#: The leases held in this context; child tasks inherit it.
+_held: ContextVar[tuple[BaseLease, ...]] = ContextVar("loco_redis_held", default=())
+
+
+def held_here(session: Session) -> BaseLease | None:
+    """The innermost lease of this session's resource that this context holds."""
+    for lease in reversed(_held.get()):
+        theirs = lease._session
+        same = theirs is session or (theirs.name, theirs.where) == (session.name, session.where)
+        if same and lease._state is _State.HELD:
+            return lease
+    return None
+
+
+def enter_context(lease: BaseLease) -> None:
+    kept = [held for held in _held.get() if held._state is _State.HELD]
+    _held.set((*kept, lease))
+
+
+def leave_context(lease: BaseLease) -> None:
+    _held.set(tuple(held for held in _held.get() if held is not lease))

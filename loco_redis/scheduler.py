@@ -1,0 +1,380 @@
+"""AsyncLOCOScheduler: many processes on many hosts share one resource through Redis."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Self
+
+from loco_redis import _validate as validate
+from loco_redis._acquisition import AcquireHandle, Acquisition
+from loco_redis._fork import ForkGuard
+from loco_redis._holding import Completed, Holding, Nested, Started, Wish
+from loco_redis._replies import Status
+from loco_redis._session import Session
+from loco_redis.config import AsyncClient, Settings, resolve
+from loco_redis.errors import (
+    AgentBusyError,
+    ConfigConflictError,
+    ConfigMismatchError,
+    ShutdownError,
+    TaskRunningError,
+    UnknownAgentError,
+    UnknownTaskError,
+)
+from loco_redis.lease import Lease
+from loco_redis.metrics import SchedulerMetrics
+from loco_redis.models import Agent, AgentSnapshot, SharedResource, Snapshot, Task, encode_body
+
+
+class AsyncLOCOScheduler:
+    """Grants the slots of one resource to the agents that need them most.
+
+    Use it by `async with`, or just call it (it opens on first use) and `aclose()` it. It belongs
+    to the event loop that opened it, and to the process: not to a forked child.
+
+    Args:
+        agents: registered when it opens; unknown agents need no registration.
+        resource: what is shared (needed); its capacity None adopts what Redis has stored.
+        redis: a URL, a redis.asyncio client (never closed), or None for LOCO_REDIS_URL,
+            REDIS_URL, or an embedded server.
+        optimize_for: "latency" (alpha 0), "balanced" (0.25) or "throughput" (0.5); or
+        alpha: the weight of queue depth against age, 0 to 1. Neither: what is stored, else 0.25.
+        max_waiters: more are refused by BackpressureError. None: what is stored, else no limit.
+        lease_ttl: seconds after which a silent process loses its slots. None: stored, else 10.
+        max_stall: seconds for which a blocked event loop keeps its leases.
+        on_lost: "cancel" the body of a lost lease by LeaseLostError, or only "warn".
+        strict: cancel as soon as the lease is uncertain, not only when Redis says it is lost.
+        backend_timeout: seconds to try for when Redis does not answer.
+        on_task_started: called with the lease before the body runs; may be async.
+        on_task_completed: called with the lease and the body's exception or None.
+
+    Raises:
+        ValueError: bad arguments, in one line.
+    """
+
+    def __init__(
+        self,
+        agents: Iterable[Agent] = (),
+        resource: SharedResource | None = None,
+        *,
+        redis: str | AsyncClient | None = None,
+        optimize_for: str | None = None,
+        alpha: float | None = None,
+        max_waiters: int | None = None,
+        lease_ttl: float | None = None,
+        max_stall: float = 60.0,
+        on_lost: str = "cancel",
+        strict: bool = False,
+        backend_timeout: float = 30.0,
+        on_task_started: Started | None = None,
+        on_task_completed: Completed | None = None,
+    ) -> None:
+        self._agents = tuple(agents)
+        for agent in self._agents:
+            if not isinstance(agent, Agent):
+                raise ValueError(f"agents must be Agent objects, got {validate.shown(agent)}")
+        if not isinstance(resource, SharedResource):
+            raise ValueError(
+                "resource must be a SharedResource, such as SharedResource('llm_api', capacity=3), "
+                f"got {validate.shown(resource)}"
+            )
+        self._settings = Settings.of(
+            name=resource.name,
+            capacity=resource.capacity,
+            optimize_for=optimize_for,
+            alpha=alpha,
+            max_waiters=max_waiters,
+            lease_ttl=lease_ttl,
+            max_stall=max_stall,
+            on_lost=on_lost,
+            strict=strict,
+            backend_timeout=backend_timeout,
+        )
+        self._endpoint = resolve(redis)
+        self._on_started, self._on_completed = on_task_started, on_task_completed
+        self._cancels = on_lost == "cancel"
+        self._guard = ForkGuard(resource.name)
+        self._opening = asyncio.Lock()
+        self._session: Session | None = None
+        self._shut = False  # no new work
+        self._closed = False
+        self.metrics = SchedulerMetrics(self._connected)
+
+    def __repr__(self) -> str:
+        if self._guard.forked:
+            state = "forked"
+        elif self._session is None:
+            state = "closed" if self._closed else "not open"
+        else:
+            state = repr(self._session)
+        return f"<AsyncLOCOScheduler {self.name!r} at {self._endpoint.redacted} {state}>"
+
+    async def __aenter__(self) -> Self:
+        await self._use()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    @property
+    def name(self) -> str:
+        """Of the resource."""
+        return self._settings.name
+
+    @property
+    def url(self) -> str:
+        """Where Redis is, without credentials."""
+        return self._endpoint.redacted
+
+    @property
+    def session_id(self) -> str | None:
+        """The session's id in Redis; another one after it expired; None before it is open."""
+        return self._session.ledger.session if self._session is not None else None
+
+    # Slots
+
+    def acquire(
+        self,
+        agent_id: str,
+        task: Task | None = None,
+        *,
+        weight: float | None = None,
+        timeout: float | None = None,
+        nested: Nested = "error",
+    ) -> Acquisition:
+        """`async with scheduler.acquire("agent", weight=2.0) as lease:` waits for a slot, holds it,
+        and releases it; a body that raises is charged nothing unless it has settled.
+
+        With a task or a weight, that task waits and leaves with this request. With neither, the
+        agent's oldest durable task is served, or an implicit one of weight 1.
+
+        Args:
+            timeout: seconds to wait; 0 takes a free slot or fails.
+            nested: what to do when this task context holds a slot of this resource already:
+                fail ("error"), use that one ("share"), or take another ("allow").
+
+        Raises:
+            ValueError: at once, for bad arguments. When entered:
+            AcquireTimeoutError, BackpressureError, ShutdownError, ReentrantAcquireError,
+            BackendError. When left: LeaseLostError, if the lease was lost (`on_lost="cancel"`).
+        """
+        return Acquisition(self, Wish.of(agent_id, task, weight, timeout, nested))
+
+    async def acquire_start(
+        self,
+        agent_id: str,
+        task: Task | None = None,
+        *,
+        weight: float | None = None,
+        timeout: float | None = None,
+        nested: Nested = "error",
+    ) -> AcquireHandle:
+        """`acquire` for those who cannot use a with-block. The body is not cancelled when the
+        lease is lost: look at `handle.lease.lost`. As it may be released in any context, a handle
+        does not count as an outer slot of the acquires that follow it."""
+        holding = Holding(self, Wish.of(agent_id, task, weight, timeout, nested), Lease)
+        await holding.enter()
+        return AcquireHandle(holding)
+
+    async def release_handle(
+        self, handle: AcquireHandle, error: BaseException | None = None
+    ) -> None:
+        """Release what `acquire_start` gave, once; `error` says that the work failed.
+
+        Raises:
+            LeaseLostError: the first time, if the lease was lost (`on_lost="cancel"`).
+        """
+        if handle._holding.left:
+            return
+        await handle._holding.leave(error)
+        if handle.lease.lost and error is None and self._cancels:
+            raise handle.lease._error()
+
+    # Durable tasks
+
+    async def submit_task(self, agent_id: str, task: Task | None = None) -> str:
+        """Queue a task that outlives this process; returns its id. `acquire(agent_id)` serves it,
+        here or elsewhere."""
+        agent, task = validate.agent_id(agent_id), task or Task()
+        body = encode_body(task)
+        session = await self._use()
+        _, task_id = await session.once(
+            session.scripts.submit,
+            agent=agent,
+            weight=validate.weight(task.weight),
+            max_attempts=task.max_attempts,
+            body=body,
+        )
+        return task_id
+
+    async def cancel_task(self, task_id: str) -> None:
+        """Take a queued or dead task away.
+
+        Raises:
+            UnknownTaskError: it is done, cancelled, or never was.
+            TaskRunningError: it holds a slot.
+        """
+        session = await self._use()
+        reply, _ = await session.once(session.scripts.cancel_task, task_id=task_id)
+        if reply.status is Status.UNKNOWN_TASK:
+            raise UnknownTaskError(task_id)
+        if reply.status is Status.TASK_RUNNING:
+            raise TaskRunningError(task_id)
+
+    # Agents
+
+    async def register_agent(self, agent: Agent) -> None:
+        """Make an agent known while it has nothing queued; again to change its type."""
+        session = await self._use()
+        await session.register(agent)
+
+    async def unregister_agent(self, agent_id: str) -> None:
+        """Forget an agent.
+
+        Raises:
+            UnknownAgentError: there is none.
+            AgentBusyError: it has tasks queued, waits or holds.
+        """
+        agent = validate.agent_id(agent_id)
+        session = await self._use()
+        reply, _ = await session.once(session.scripts.unregister, agent=agent)
+        if reply.status is Status.UNKNOWN_AGENT:
+            raise UnknownAgentError(agent_id)
+        if reply.status is Status.AGENT_BUSY:
+            raise AgentBusyError(agent_id)
+        session.forget(agent_id)
+
+    async def get_agent(self, agent_id: str) -> AgentSnapshot:
+        """The agent as it is now. Raises UnknownAgentError."""
+        agent = validate.agent_id(agent_id)
+        session = await self._connected()
+        found = (await session.read(session.scripts.agent(agent=agent))).agent
+        if found is None:
+            raise UnknownAgentError(agent_id)
+        return found
+
+    # The whole
+
+    async def snapshot(self, limit: int = 1000) -> Snapshot:
+        """Everything at this moment; each list has at most `limit` entries."""
+        if isinstance(limit, bool) or not isinstance(limit, int) or limit < 0:
+            raise ValueError(f"limit must be an int from 0, got {validate.shown(limit)}")
+        session = await self._connected()
+        found = (await session.read(session.scripts.snapshot(limit=limit))).snapshot
+        if found is None:
+            raise ConfigMismatchError("capacity", None, session.config.capacity)
+        return found
+
+    async def reconfigure(
+        self,
+        *,
+        capacity: int | None = None,
+        alpha: float | None = None,
+        optimize_for: str | None = None,
+        max_waiters: int | None = None,
+        if_version: int | None = None,
+    ) -> int:
+        """Change the resource for everybody, at once; None keeps a value. Nobody is evicted.
+
+        Args:
+            max_waiters: -1 for no limit.
+            if_version: change nothing unless this is the configuration's version.
+
+        Returns:
+            The new version.
+
+        Raises:
+            ConfigConflictError: it is at another version.
+        """
+        asked = Settings.of(
+            name=self.name,
+            capacity=capacity,
+            alpha=alpha,
+            optimize_for=optimize_for,
+            max_waiters=None if max_waiters == -1 else max_waiters,
+        )
+        session = await self._use()
+        reply, _ = await session.once(
+            session.scripts.reconfigure,
+            if_version=if_version or 0,
+            capacity=asked.capacity,
+            alpha=asked.alpha,
+            max_waiters=max_waiters,
+        )
+        if reply.config is None:
+            raise ConfigConflictError(self.name, if_version or 0, session.config.version)
+        if reply.status is Status.CONFLICT:
+            raise ConfigConflictError(self.name, if_version or 0, reply.config.version)
+        session.config = reply.config
+        return reply.config.version
+
+    async def shutdown(self, timeout: float = 30.0) -> dict[str, int]:
+        """Take no more work: own waiters get ShutdownError, own holders up to `timeout` seconds to
+        finish. Reading goes on until `aclose()`. Idempotent.
+
+        Returns:
+            {"cancelled_waiters": n, "active_holders": m}, m being those that still hold.
+        """
+        self._guard.check()
+        self._shut = True
+        session = self._session
+        if session is None:
+            return {"cancelled_waiters": 0, "active_holders": 0}
+        cancelled = session.requests.shut_down()
+        holders = await session.until_idle(timeout)
+        return {"cancelled_waiters": cancelled, "active_holders": holders}
+
+    async def aclose(self) -> None:
+        """End at once: waiters get ShutdownError, leases still held are lost, connections that
+        were opened here are closed. Idempotent; does nothing in a forked child."""
+        self._shut = self._closed = True
+        if self._guard.forked:
+            return
+        async with self._opening:
+            session = self._session
+        if session is not None:
+            await session.aclose()
+
+    async def _use(self) -> Session:
+        """The open session, for new work."""
+        if self._shut and not self._guard.forked:
+            raise ShutdownError(self.name)
+        return await self._connected()
+
+    async def _connected(self) -> Session:
+        """The open session, opened if need be."""
+        self._guard.check()
+        if self._closed:
+            raise ShutdownError(self.name)
+        session = self._session
+        if session is None:
+            return await self._open()
+        if session.loop is not asyncio.get_running_loop():
+            raise RuntimeError(
+                f"the scheduler of {self.name!r} was opened in another event loop: "
+                "make one in each, or use LOCOScheduler from threads"
+            )
+        return session
+
+    async def _open(self) -> Session:
+        async with self._opening:
+            if self._closed:
+                raise ShutdownError(self.name)
+            if self._session is None:
+                session = Session(self._settings, self._endpoint)
+                await session.open()
+                self._session = session
+                try:
+                    await asyncio.gather(*map(session.register, self._agents))
+                except BaseException:
+                    self._session = None
+                    await session.aclose()
+                    raise
+            return self._session

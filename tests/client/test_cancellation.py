@@ -1,0 +1,157 @@
+"""Cancellation at every await: CancelledError emerges, and nothing is held afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from loco_redis import AsyncLOCOScheduler, Lease, Task
+from tests.cancelling import cancel_everywhere
+from tests.schedulers import Schedulers
+from tests.waiting import eventually
+
+
+async def test_free_slot(schedulers: Schedulers) -> None:
+    """Asking, holding, settling, releasing, with async callbacks, at every suspension."""
+
+    async def notice(lease: Lease, error: BaseException | None = None) -> None:
+        await asyncio.sleep(0)
+
+    scheduler = schedulers(on_task_started=notice, on_task_completed=notice)
+
+    async def work() -> None:
+        async with scheduler.acquire("a", weight=2.0, timeout=5.0) as lease:
+            await asyncio.sleep(0)
+            await lease.settle(1.0)
+
+    async with scheduler:
+        suspensions = await cancel_everywhere(work, lambda: _all_free(schedulers))
+        assert suspensions >= 6
+
+
+async def test_durable_task(schedulers: Schedulers) -> None:
+    """Also while the body of the task is fetched: then the task is queued as before."""
+
+    async def work() -> None:
+        async with scheduler.acquire("a") as lease:
+            assert lease.task.payload == b"x"
+            await asyncio.sleep(0)
+
+    async def refill() -> None:
+        await _all_free(schedulers)
+        tasks = schedulers.dump().tasks
+        if not tasks:
+            await scheduler.submit_task("a", Task(payload=b"x", max_attempts=1))
+
+    async with schedulers() as scheduler:
+        await refill()
+        await cancel_everywhere(work, refill)
+        async with scheduler.acquire("a"):
+            pass
+
+
+@pytest.mark.parametrize("by", ["reply", "hint"])
+async def test_waiter(schedulers: Schedulers, by: str) -> None:
+    """While the grant is on its way: by the same session's reply, by a hint from another."""
+
+    async def work() -> None:
+        handle = await holder.acquire_start("h")
+        releasing = asyncio.create_task(_release_when_waited_for(schedulers, holder, handle))
+        try:
+            async with scheduler.acquire("a"):
+                await asyncio.sleep(0)
+        finally:
+            releasing.cancel()
+            await asyncio.gather(releasing, return_exceptions=True)
+            await asyncio.shield(holder.release_handle(handle))
+
+    async with schedulers() as scheduler, schedulers() as other:
+        holder = scheduler if by == "reply" else other
+        await cancel_everywhere(work, lambda: _all_free(schedulers))
+
+
+async def test_split_form(schedulers: Schedulers) -> None:
+    """A handle that was never returned holds nothing; one that was is released."""
+
+    async def work() -> None:
+        handle = await scheduler.acquire_start("a")
+        await scheduler.release_handle(handle)
+
+    async with schedulers() as scheduler:
+        await cancel_everywhere(work, lambda: _all_free(schedulers))
+
+
+async def test_opening_and_closing(schedulers: Schedulers) -> None:
+    """A scheduler cancelled while it opens or closes leaves no session and no work behind."""
+    made: list[AsyncLOCOScheduler] = []
+
+    async def work() -> None:
+        scheduler = schedulers()
+        made.append(scheduler)
+        async with scheduler, scheduler.acquire("a"):
+            await asyncio.sleep(0)
+
+    async def closed() -> None:
+        await made.pop().aclose()
+        assert not schedulers.dump().sessions
+        await _all_free(schedulers)
+
+    suspensions = await cancel_everywhere(work, closed)
+    assert suspensions > 5
+
+
+async def test_calls_that_are_made_once(schedulers: Schedulers) -> None:
+    """A cancelled submit has run or will never run; the scheduler goes on."""
+
+    async def work() -> None:
+        await scheduler.submit_task("a")
+
+    async def drained() -> None:
+        for task_id in schedulers.dump().tasks:
+            await scheduler.cancel_task(task_id.decode())
+
+    async with schedulers() as scheduler:
+        await cancel_everywhere(work, drained)
+
+
+async def test_withdrawn_before_it_was_sent(schedulers: Schedulers) -> None:
+    """A request withdrawn in the turn in which it was made never reaches Redis."""
+    async with schedulers() as scheduler:
+        serial = (await scheduler.snapshot()).serial
+        requests = scheduler._session.requests  # type: ignore[union-attr]
+        requests.withdraw(requests.acquire("a", b"a", None, None))
+        assert (await scheduler.snapshot()).serial == serial
+
+
+async def test_thousand_cancelled_waiters(schedulers: Schedulers) -> None:
+    """A crowd that gives up at random leaves the slot to those who stay."""
+    async with schedulers(capacity=2) as scheduler:
+        tasks = [asyncio.create_task(_pass(scheduler, index)) for index in range(1000)]
+        for index, task in enumerate(tasks):
+            if index % 3:
+                task.cancel()
+            if index % 10 == 0:
+                await asyncio.sleep(0)
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+        await _all_free(schedulers)
+        assert not [r for r in results if r and not isinstance(r, asyncio.CancelledError)]
+        assert (await scheduler.snapshot()).released >= 334
+
+
+async def _pass(scheduler: AsyncLOCOScheduler, index: int) -> None:
+    async with scheduler.acquire(f"agent-{index % 7}"):
+        await asyncio.sleep(0)
+
+
+async def _release_when_waited_for(schedulers, holder, handle) -> None:  # type: ignore[no-untyped-def]
+    await eventually(lambda: schedulers.waiting() == 1)
+    await holder.release_handle(handle)
+
+
+async def _all_free(schedulers: Schedulers) -> None:
+    def free() -> bool:
+        dump = schedulers.dump()
+        return not dump.holders and not dump.requests
+
+    await eventually(free, what="every slot free")
