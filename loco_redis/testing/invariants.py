@@ -1,0 +1,292 @@
+"""The numbered invariants of `lua/README.md`, checked on a dump.
+
+`check(dump)` after any script; `check_at_rest(dump)` when everybody is done;
+`check_progress(before, after)` for two dumps of one scheduler in that order. Each raises
+`InvariantViolation`, which names the number and the rows that break it.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import fields
+
+from loco_redis.testing.dump import Dump
+from loco_redis.testing.rows import (
+    IndexMember,
+    LoadRow,
+    QueueMember,
+    SessionRow,
+    TaskRow,
+    UnsettledRow,
+)
+
+
+class InvariantViolation(AssertionError):
+    """`number` of the invariant, `rows` that break it."""
+
+    def __init__(self, number: int, rows: list[str]) -> None:
+        super().__init__(f"invariant {number}: " + "; ".join(rows[:10]))
+        self.number = number
+        self.rows = rows
+
+
+def check(dump: Dump) -> None:
+    """Invariants 1 to 9, which hold after any script."""
+    if dump.vars:
+        _raise_first(_ALWAYS, dump)
+    elif left := [f.name for f in fields(dump) if getattr(dump, f.name)]:
+        raise InvariantViolation(10, [f"{key} without vars" for key in left])
+
+
+def check_at_rest(dump: Dump) -> None:
+    """Invariants 1 to 10: nothing is queued, waiting or held, and nothing of it is left."""
+    check(dump)
+    _raise_first({10: at_rest}, dump)
+
+
+def check_progress(before: Dump, after: Dump) -> None:
+    """What two dumps of one scheduler must hold between them (1, 5, 6)."""
+    if before.vars and after.vars:
+        for number, rule in _BETWEEN.items():
+            if rows := list(rule(before, after)):
+                raise InvariantViolation(number, rows)
+
+
+def _raise_first(rules: dict[int, Callable[[Dump], Iterable[str]]], dump: Dump) -> None:
+    for number, rule in rules.items():
+        try:
+            rows = list(rule(dump))
+        except (ValueError, KeyError, TypeError, struct.error) as error:
+            rows = [f"unreadable row: {error!r}"]
+        if rows:
+            raise InvariantViolation(number, rows)
+
+
+def _tasks(dump: Dump) -> dict[bytes, TaskRow]:
+    return {task: TaskRow.parse(row) for task, row in dump.tasks.items()}
+
+
+def _sessions(dump: Dump) -> dict[bytes, SessionRow]:
+    return {session: SessionRow.parse(row) for session, row in dump.sessions.items()}
+
+
+def _loads(dump: Dump) -> dict[bytes, LoadRow]:
+    return {agent: LoadRow.parse(row) for agent, row in dump.loads.items()}
+
+
+def _unequal(what: str, left: object, right: object) -> Iterator[str]:
+    if left != right:
+        yield f"{what}: {left!r} != {right!r}"
+
+
+def leases_within_capacity(dump: Dump) -> Iterator[str]:
+    """1. Leases, slots and holders agree and stay within a capacity that was never lowered."""
+    leases = dump.leases
+    slots = [lease.slot for lease in leases.values()]
+    holders = {int(slot): rid for slot, rid in dump.holders.items()}
+    yield from _unequal("held, leases", dump.number("held"), len(leases))
+    yield from _unequal("slots held once", len(slots), len(set(slots)))
+    yield from _unequal("slots, leases", dump.slots, set(slots))
+    yield from _unequal("holders, leases", holders, {row.slot: rid for rid, row in leases.items()})
+    if dump.number("version") == 1:
+        capacity = dump.number("capacity")
+        yield from (f"slot {slot} of capacity {capacity}" for slot in slots if slot >= capacity)
+
+
+def queues_agree(dump: Dump) -> Iterator[str]:
+    """2. Loads, depth, ready, parked and index hold exactly what the queue says."""
+    yield from _loads_agree(dump)
+    loads = _loads(dump)
+    ready = {agent: load for agent, load in loads.items() if load.bound + load.open > 0}
+    parked = {agent: load for agent, load in loads.items() if agent not in ready}
+    yield from _unequal("depth", dump.depth, {agent: load.q for agent, load in loads.items()})
+    yield from _unequal("ready", dump.ready, {agent: load.seq for agent, load in ready.items()})
+    yield from _unequal("parked", dump.parked, {agent: load.seq for agent, load in parked.items()})
+    yield from _index_agrees(dump, ready)
+    lexical = (dump.owned, dump.tombstones, dump.queue, dump.unsettled, dump.index)
+    yield from (f"score of {m!r}" for zset in lexical for m, score in zset.items() if score)
+
+
+def _loads_agree(dump: Dump) -> Iterator[str]:
+    requests, tasks, loads = dump.waiting, _tasks(dump), _loads(dump)
+    queue = [QueueMember.parse(member) for member in dump.queue]
+    queue += [QueueMember(a, v.lane, v.seq, v.tick, v.head) for a, v in loads.items()]
+    queued = Counter((row.id, row.lane, row.agent, row.seq, row.tick) for row in queue)
+    rows = [(i, r.lane, r.agent, r.seq, r.tick) for i, r in requests.items()]
+    rows += [(i, "d", t.agent, t.seq, t.tick) for i, t in tasks.items() if t.state == "Q"]
+    yield from _unequal("queue and heads, rows", queued, Counter(rows))
+    weights = {i: row.weight for i, row in requests.items()}
+    weights |= {i: task.weight for i, task in tasks.items()}
+    for agent in {row.agent for row in queue}:
+        mine = [row for row in queue if row.agent == agent]
+        lanes = Counter(row.lane for row in mine)
+        mine.sort(key=lambda row: row.seq)
+        head = next((row for row in mine if row.lane != "o"), mine[0])
+        total = sum(weights[row.id] for row in mine if row.lane != "o")
+        counts = (lanes["b"], lanes["d"], lanes["o"])
+        load = LoadRow(total, head.tick, head.seq, *counts, head.lane, weights[head.id], head.id)
+        yield from _unequal(f"load of {agent!r}", loads.get(agent), load)
+
+
+def _index_agrees(dump: Dump, ready: dict[bytes, LoadRow]) -> Iterator[str]:
+    members = [IndexMember.parse(member) for member in dump.index]
+    indexed = {row.agent: (row.tick, row.seq) for row in members}
+    yield from _unequal("indexed once", len(members), len(indexed))
+    heads = {agent: (load.tick, load.seq) for agent, load in ready.items()}
+    yield from _unequal("index", indexed, heads)
+    sums = {row.inverse_q + ready[row.agent].q for row in members if row.agent in ready}
+    if len(sums) > 1:
+        yield f"inverse Q does not mirror Q: {sums}"
+    by_q = sorted((ready[row.agent].q, row.bucket) for row in members if row.agent in ready)
+    if [bucket for _, bucket in by_q] != sorted(bucket for _, bucket in by_q):
+        yield f"buckets do not rise with Q: {by_q}"
+    for row in members:
+        bound = dump.buckets.get(row.bucket)
+        if bound is None or bound > row.tick:
+            yield f"bucket {row.bucket!r}: {bound} is no lower bound of head tick {row.tick}"
+    if not ready and dump.buckets:
+        yield f"buckets without a candidate: {dict(dump.buckets)}"
+
+
+def one_state_each(dump: Dump) -> Iterator[str]:
+    """3. Requests and durable tasks are in one state each, and counted once."""
+    requests, leases, tasks = dump.waiting, dump.leases, _tasks(dump)
+    yield from _unequal("waiting", dump.number("waiting"), len(requests))
+    for agent, load in _loads(dump).items():
+        if load.open > load.durable:
+            yield f"{agent!r}: {load.open} open requests for {load.durable} durable tasks"
+    running = Counter(lease.task for lease in leases.values() if lease.task)
+    in_state = {s: {i for i, task in tasks.items() if task.state == s} for s in "QRD"}
+    yield from _unequal("running", dict(running), dict.fromkeys(in_state["R"], 1))
+    yield from _unequal("dead", set(dump.dead), in_state["D"])
+    yield from _unequal("states", len(tasks), sum(map(len, in_state.values())))
+    bodies = {i for i, task in tasks.items() if task.has_body}
+    yield from _unequal("bodies", set(dump.bodies), bodies)
+    yield from (f"{rid!r} lives and is buried" for rid in set(dump.requests) & set(dump.tombstones))
+
+
+def owners_live(dump: Dump) -> Iterator[str]:
+    """4. Rows, ownership entries and sessions name each other."""
+    sessions = _sessions(dump)
+    deadlines = {session: row.deadline for session, row in sessions.items()}
+    yield from _unequal("sessions, deadlines", deadlines, dump.deadlines)
+    yield from _unequal("owned, requests", set(dump.owned), set(dump.requests))
+    for rid in {*dump.requests, *dump.tombstones}:
+        name, _, sequence = rid.partition(b":")
+        session = sessions.get(name)
+        if session is None:
+            yield f"{rid!r} has no session"
+        elif rid in dump.requests and int(sequence) > session.last:
+            yield f"{rid!r} is above the last request {session.last}"
+        elif rid in dump.tombstones and not session.floor <= int(sequence) <= session.tombs:
+            yield f"tombstone {rid!r} is not in {session.floor} to {session.tombs}"
+    earliest, due = min(dump.deadlines.values(), default=0), dump.number("due")
+    if earliest and not 0 < due <= earliest:
+        yield f"due {due} is no lower bound of deadline {earliest:.0f}"
+
+
+def tokens_rise(dump: Dump) -> Iterator[str]:
+    """5. Tokens are unique and none is above the fence."""
+    tokens = [lease.token for lease in dump.leases.values()]
+    tokens += [UnsettledRow.parse(member).token for member in dump.unsettled]
+    yield from (f"token {token} twice" for token, n in Counter(tokens).items() if n > 1)
+    fence = dump.number("fence")
+    yield from (f"token {token} above fence {fence}" for token in tokens if token > fence)
+
+
+def ages_fit(dump: Dump) -> Iterator[str]:
+    """6. No head and no wait began after the present tick; no seq was used that was not given."""
+    tick, seq = dump.number("tick"), dump.number("seq")
+    for member in map(QueueMember.parse, dump.queue):
+        if not (0 <= member.tick <= tick and 0 < member.seq <= seq):
+            yield f"{member.id!r}: tick {member.tick} of {tick}, seq {member.seq} of {seq}"
+    yield from (
+        f"{rid!r} waited {lease.waited} of {tick} ticks"
+        for rid, lease in dump.leases.items()
+        if not 0 <= lease.waited <= tick
+    )
+    ends = dump.number("released") + dump.number("reclaimed")
+    yield from _unequal("tick, released + reclaimed", tick, ends)
+
+
+def charged_once(dump: Dump) -> Iterator[str]:
+    """7. No cost is negative; a lease is held or unsettled, not both."""
+    yield from (
+        f"cost of {agent!r}: {cost!r}" for agent, cost in dump.costs.items() if int(cost) < 0
+    )
+    held = {lease.token for lease in dump.leases.values()}
+    rows = list(map(UnsettledRow.parse, dump.unsettled))
+    yield from (f"token {row.token} is held and unsettled" for row in rows if row.token in held)
+    yield from (f"unsettled weight {row.weight}" for row in rows if row.weight < 0)
+
+
+def no_slot_idle(dump: Dump) -> Iterator[str]:
+    """8. Never a free slot while a candidate exists."""
+    free = dump.number("capacity") - dump.number("held")
+    if free > 0 and dump.ready:
+        yield f"{free} free slots, candidates {sorted(dump.ready)}"
+
+
+def grants_counted(dump: Dump) -> Iterator[str]:
+    """9. A grant exists without its hint: it is counted for its session when it is made."""
+    held, sessions = Counter(rid.partition(b":")[0] for rid in dump.leases), _sessions(dump)
+    for session, count in held.items():
+        delivered = sessions[session].delivered if session in sessions else 0
+        if count > delivered:
+            yield f"{session!r} holds {count}, was granted {delivered}"
+    ended = dump.number("granted") - dump.number("held")
+    if ended < dump.number("released") + dump.number("reclaimed"):
+        yield f"{ended} leases ended, more were released and reclaimed"
+
+
+def at_rest(dump: Dump) -> Iterator[str]:
+    """10. Nothing is queued, waiting or held, and nothing of it is left."""
+    dead = dict.fromkeys(dump.dead)
+    yield from _unequal("tasks", set(dump.tasks), set(dead))
+    yield from (f"body of {task!r}" for task in dump.bodies if task not in dead)
+    for key in ("requests", "owned", "queue", "loads", "depth", "ready", "parked", "index"):
+        yield from _unequal(key, len(getattr(dump, key)), 0)
+    for key in ("buckets", "slots", "holders"):
+        yield from _unequal(key, len(getattr(dump, key)), 0)
+    for name in ("held", "waiting"):
+        yield from _unequal(name, dump.number(name), 0)
+
+
+def _growth_within_capacity(before: Dump, after: Dump) -> Iterator[str]:
+    held = after.number("held")
+    if held > after.number("capacity") and held > before.number("held"):
+        yield f"held grows above capacity: {held} of {after.number('capacity')}"
+
+
+def _new_tokens_rise(before: Dump, after: Dump) -> Iterator[str]:
+    known = {lease.token for lease in before.leases.values()}
+    fence = before.number("fence")
+    for rid, lease in after.leases.items():
+        if lease.token not in known and lease.token <= fence:
+            yield f"{rid!r} was granted {lease.token} after fence {fence}"
+
+
+def _clocks_rise(before: Dump, after: Dump) -> Iterator[str]:
+    for name in ("tick", "vnow", "seq", "serial", "fence", "version", "peak", "granted"):
+        if after.number(name) < before.number(name):
+            yield f"{name} fell from {before.number(name)} to {after.number(name)}"
+
+
+_ALWAYS: dict[int, Callable[[Dump], Iterable[str]]] = {
+    1: leases_within_capacity,
+    2: queues_agree,
+    3: one_state_each,
+    4: owners_live,
+    5: tokens_rise,
+    6: ages_fit,
+    7: charged_once,
+    8: no_slot_idle,
+    9: grants_counted,
+}
+_BETWEEN: dict[int, Callable[[Dump, Dump], Iterable[str]]] = {
+    1: _growth_within_capacity,
+    5: _new_tokens_rise,
+    6: _clocks_rise,
+}

@@ -1,0 +1,100 @@
+"""The reference model: `lua/README.md` in plain Python, one short function for each verb.
+
+    state = State()
+    outcome = step(state, ops.Open("a" * 16, seen=0, capacity=3), now=1_000_000)
+    outcome.reply.status        # Status.OK
+
+`step` is what one run of a script does, `now` being its TIME in microseconds. It changes `state` in
+place (`copy.deepcopy` keeps an earlier one) and returns the decoded reply together with the hints.
+It is written to be read and to be compared with, not to be fast.
+
+| module | what |
+|---|---|
+| `model_state` | what is kept, and what follows from it |
+| `model_grant` | the choice, the grant, the ends of a lease |
+| `model_turn` | what every writing script does around its verb |
+| `model_verbs`, `model_sessions`, `model_reads` | the verbs |
+| `model_dump` | the state as Redis holds it |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from loco_redis._replies import (
+    AcquireReply,
+    CloseReply,
+    Grant,
+    GrantsReply,
+    HeartbeatReply,
+    ReapReply,
+    ReconfigureReply,
+    ReleaseReply,
+    Reply,
+    SettleReply,
+    Status,
+)
+from loco_redis.testing import model_reads, model_sessions, model_verbs, ops
+from loco_redis.testing.model_state import State
+from loco_redis.testing.model_turn import Turn, as_grant
+
+NAME = "model"
+
+
+class Outcome(NamedTuple):
+    """The decoded reply, and the hints published: (session, grant) in order."""
+
+    reply: Reply
+    hints: tuple[tuple[str, Grant], ...] = ()
+
+
+_VERBS: dict[type[ops.Op], tuple[Callable[[Turn, Any], Reply], type[Reply]]] = {
+    ops.Heartbeat: (model_sessions.heartbeat, HeartbeatReply),
+    ops.Submit: (model_verbs.submit, Reply),
+    ops.Acquire: (model_verbs.acquire, AcquireReply),
+    ops.Release: (model_verbs.release, ReleaseReply),
+    ops.Cancel: (model_verbs.cancel, GrantsReply),
+    ops.Settle: (model_verbs.settle, SettleReply),
+    ops.CancelTask: (model_verbs.cancel_task, GrantsReply),
+    ops.Register: (model_sessions.register, Reply),
+    ops.Unregister: (model_sessions.unregister, Reply),
+    ops.Reconfigure: (model_sessions.reconfigure, ReconfigureReply),
+    ops.Close: (model_sessions.close, CloseReply),
+    ops.Reap: (model_sessions.reap, ReapReply),
+}
+
+
+def step(state: State, op: ops.Op, now: int, name: str = NAME) -> Outcome:
+    """Run one operation at `now` on `state`, which is changed; `name` is the scheduler's."""
+    match op:
+        case ops.Poll():
+            return Outcome(model_reads.poll(state, op))
+        case ops.Agent():
+            return Outcome(model_reads.agent(state, op))
+        case ops.Snapshot():
+            return Outcome(model_reads.snapshot(state, op, now, name))
+        case ops.Open():
+            return _open(state, op, now)
+    verb, reply = _VERBS[type(op)]
+    if state.config is None:
+        return Outcome(reply(Status.EXPIRED, 0))
+    return _run(Turn(state, now), op, verb)
+
+
+def _open(state: State, op: ops.Open, now: int) -> Outcome:
+    refused = model_sessions.refusal(state, op)
+    if refused:
+        return Outcome(refused)
+    if state.config is None:
+        model_sessions.configure(state, op, now)
+    return _run(Turn(state, now), op, model_sessions.open_)
+
+
+def _run(turn: Turn, op: ops.Op, verb: Callable[[Turn, Any], Reply]) -> Outcome:
+    turn.advance_clock()
+    turn.reap()
+    reply = verb(turn, op)
+    told = getattr(op, "session", None) if hasattr(reply, "grants") else None
+    hints = tuple((g.session, as_grant(g)) for g in turn.granted if g.session != told)
+    return Outcome(reply, hints)

@@ -1,0 +1,218 @@
+"""What the reference model keeps, and what follows from it.
+
+Only facts are stored. Whatever `lua/README.md` keeps as a number for speed (Q, heads, the counts of
+a load row, the free slot) is computed here from the facts each time it is asked for.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+BOUND, DURABLE, OPEN = "b", "d", "o"
+QUEUED, RUNNING, DEAD = "Q", "R", "D"
+NO_LIMIT = -1
+
+
+@dataclass(slots=True)
+class Config:
+    """The stored configuration; lease in microseconds, max_waiters -1 for no limit."""
+
+    capacity: int
+    alpha: float
+    lease: int
+    max_waiters: int
+    version: int = 1
+    schema: int = 1
+
+
+@dataclass(slots=True)
+class Session:
+    """A live scheduler object: deadline on the lease clock, highest sequence that asked for a slot,
+    number of grants ever made to it."""
+
+    info: str
+    deadline: int
+    floor: int = 0
+    last: int = 0
+    delivered: int = 0
+
+
+@dataclass(slots=True)
+class Lease:
+    """What a granted request holds; `task` is the durable task it runs, if any."""
+
+    slot: int
+    token: int
+    weight: int
+    attempt: int
+    waited: int
+    score: float
+    since: int
+    task: str | None
+    settled: int | None = None
+
+
+@dataclass(slots=True)
+class Request:
+    """A waiting request (`lease` is None) or a granted one. An open request has weight 0."""
+
+    rid: str
+    lane: str
+    seq: int
+    tick: int
+    weight: int
+    agent: bytes
+    lease: Lease | None = None
+
+    @property
+    def session(self) -> str:
+        return session_of(self.rid)
+
+
+@dataclass(slots=True)
+class DurableTask:
+    """A task from `submit`, with the id `rid`; `attempt` counts its starts, `died` is a tick."""
+
+    rid: str
+    seq: int
+    tick: int
+    weight: int
+    max_attempts: int
+    body: bytes
+    agent: bytes
+    state: str = QUEUED
+    attempt: int = 0
+    died: int = 0
+
+    @property
+    def lane(self) -> str:
+        return DURABLE
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What an agent has queued: Q, the counts of its lanes, and its oldest task, the head."""
+
+    q: int
+    tick: int
+    seq: int
+    bound: int
+    durable: int
+    open: int
+    lane: str
+    weight: int
+    head: str
+
+    @property
+    def is_candidate(self) -> bool:
+        return self.bound + self.open > 0
+
+
+@dataclass(slots=True)
+class State:
+    """All of one scheduler, the counters as in `vars`. `config` is None on an empty server.
+
+    `freed` are the slots that the present script has freed, in order.
+    """
+
+    config: Config | None = None
+    serial: int = 0
+    tick: int = 0
+    seq: int = 0
+    fence: int = 0
+    peak: int = 0
+    granted: int = 0
+    released: int = 0
+    reclaimed: int = 0
+    raw: int = 0
+    vnow: int = 0
+    due: int = 0
+    sessions: dict[str, Session] = field(default_factory=dict)
+    requests: dict[str, Request] = field(default_factory=dict)
+    tasks: dict[str, DurableTask] = field(default_factory=dict)
+    tombstones: set[str] = field(default_factory=set)
+    agents: dict[bytes, str] = field(default_factory=dict)
+    costs: dict[bytes, int] = field(default_factory=dict)
+    unsettled: dict[int, tuple[int, bytes]] = field(default_factory=dict)
+    freed: list[int] = field(default_factory=list)
+
+    @property
+    def configured(self) -> Config:
+        """The configuration of a server that has one."""
+        assert self.config is not None
+        return self.config
+
+    @property
+    def live(self) -> Iterator[str]:
+        """Sessions whose deadline has not come."""
+        return (name for name, session in self.sessions.items() if session.deadline > self.vnow)
+
+    def requests_of(self, session: str) -> list[Request]:
+        """What a session owns, in order of rid."""
+        mine = (request for request in self.requests.values() if request.session == session)
+        return sorted(mine, key=lambda request: request.rid)
+
+    def waiting(self) -> list[Request]:
+        return [request for request in self.requests.values() if request.lease is None]
+
+    def holders(self) -> list[tuple[Request, Lease]]:
+        return [(request, request.lease) for request in self.requests.values() if request.lease]
+
+    def lane(self, agent: bytes, lane: str) -> list[Request]:
+        """The agent's waiting requests of one lane, oldest first."""
+        mine = (r for r in self.waiting() if r.agent == agent and r.lane == lane)
+        return sorted(mine, key=lambda request: request.seq)
+
+    def queued_tasks(self, agent: bytes) -> list[DurableTask]:
+        """The agent's queued durable tasks, oldest first."""
+        mine = (t for t in self.tasks.values() if t.agent == agent and t.state == QUEUED)
+        return sorted(mine, key=lambda task: task.seq)
+
+    def loads(self) -> dict[bytes, Load]:
+        """The competing agents."""
+        tasks: dict[bytes, list[Request | DurableTask]] = defaultdict(list)
+        counts: Counter[tuple[bytes, str]] = Counter()
+        queued: list[Request | DurableTask] = [*self.waiting()]
+        queued += [task for task in self.tasks.values() if task.state == QUEUED]
+        for entry in queued:
+            counts[entry.agent, entry.lane] += 1
+            if entry.lane != OPEN:
+                tasks[entry.agent].append(entry)
+        return {agent: _load(mine, counts) for agent, mine in tasks.items()}
+
+    def free_slot(self) -> int:
+        """The slot that the present script freed last, if one below capacity, else the lowest."""
+        held = {lease.slot for _, lease in self.holders()}
+        capacity = self.configured.capacity
+        slots: list[int] = [*reversed(self.freed), *range(capacity)]
+        return next(slot for slot in slots if slot not in held and slot < capacity)
+
+
+def _load(tasks: list[Request | DurableTask], counts: Counter[tuple[bytes, str]]) -> Load:
+    head = min(tasks, key=lambda task: task.seq)
+    return Load(
+        q=sum(task.weight for task in tasks),
+        tick=head.tick,
+        seq=head.seq,
+        bound=counts[head.agent, BOUND],
+        durable=counts[head.agent, DURABLE],
+        open=counts[head.agent, OPEN],
+        lane=head.lane,
+        weight=head.weight,
+        head=head.rid,
+    )
+
+
+def rid_of(session: str, sequence: int) -> str:
+    """The id of a request, as the client mints it."""
+    return f"{session}:{sequence:012d}"
+
+
+def session_of(rid: str) -> str:
+    return rid.partition(":")[0]
+
+
+def sequence_of(rid: str) -> int:
+    return int(rid.partition(":")[2])

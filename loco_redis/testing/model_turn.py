@@ -1,0 +1,120 @@
+"""What every writing script does around its verb: steps 1 to 4, 6 and 7 of `lua/README.md`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from loco_redis._replies import Grant
+from loco_redis.testing import ops
+from loco_redis.testing.model_grant import Granted, grant_all, reclaim, told, withdraw
+from loco_redis.testing.model_state import Request, State, rid_of, sequence_of, session_of
+
+REAP_UNITS = 100
+
+
+@dataclass(slots=True)
+class Turn:
+    """One run of a writing script at `now` (TIME in microseconds)."""
+
+    state: State
+    now: int
+    granted: list[Granted] = field(default_factory=list)
+    reaped: int = 0
+
+    def __post_init__(self) -> None:
+        self.state.freed = []
+
+    def advance_clock(self) -> None:
+        """Step 2: the lease clock follows TIME, but counts no outage and no step backwards."""
+        state = self.state
+        gap = self.now - state.raw
+        if 0 < 2 * gap <= state.configured.lease:
+            state.vnow += gap
+        state.raw = self.now
+
+    def reap(self) -> None:
+        """Step 3: expired sessions lose what they have, at most 100 units a script."""
+        state = self.state
+        if not 0 < state.due <= state.vnow:
+            return
+        while self.reaped < REAP_UNITS:
+            deadlines = ((row.deadline, name) for name, row in state.sessions.items())
+            deadline, session = min(deadlines, default=(0, ""))
+            state.due = deadline
+            if not session or deadline > state.vnow:
+                break
+            self.reaped += self.end_session(session, REAP_UNITS - self.reaped)
+        self.grant()
+
+    def end_session(self, session: str, units: int) -> int:
+        """A session loses its requests in order of rid, then its rows; the units it took."""
+        state = self.state
+        mine = state.requests_of(session)
+        for request in mine[:units]:
+            if request.lease:
+                reclaim(state, request, request.lease)
+            else:
+                withdraw(state, request)
+        if len(mine) >= units:
+            return units
+        del state.sessions[session]
+        state.tombstones = {rid for rid in state.tombstones if session_of(rid) != session}
+        return len(mine) + 1
+
+    def enters(self, call: ops.Call) -> bool:
+        """Step 4: False if the session is not alive; else its floor and the fence rise."""
+        state = self.state
+        if call.session not in state.live:
+            return False
+        session = state.sessions[call.session]
+        session.floor = max(session.floor, call.floor)
+        state.tombstones = {
+            rid
+            for rid in state.tombstones
+            if session_of(rid) != call.session or sequence_of(rid) >= session.floor
+        }
+        state.fence = max(state.fence, call.seen)
+        return True
+
+    def is_done(self, call: ops.Request) -> bool:
+        """Has this request run before, or been cancelled before it came?"""
+        rid = rid_of(call.session, call.sequence)
+        below = call.sequence < self.state.sessions[call.session].floor
+        return below or rid in self.state.tombstones
+
+    def bury(self, call: ops.Request) -> None:
+        """Leave a tombstone; below the floor the number alone refuses a duplicate."""
+        if call.sequence >= self.state.sessions[call.session].floor:
+            self.state.tombstones.add(rid_of(call.session, call.sequence))
+
+    def grant(self) -> None:
+        """Step 6."""
+        self.granted += grant_all(self.state, self.now)
+
+    def finish(self) -> int:
+        """Steps 6 and 7; the serial number of this script."""
+        self.grant()
+        self.state.serial += 1
+        return self.state.serial
+
+    def grants(self, session: str, known: Request | None = None) -> tuple[Grant, ...]:
+        """The grants made to a session in this script; `known` was granted in an earlier one."""
+        mine = [granted for granted in self.granted if granted.session == session]
+        if known and known.lease and known.lease.token not in {grant.token for grant in mine}:
+            mine.append(told(self.state, known))
+        return tuple(map(as_grant, mine))
+
+
+def as_grant(granted: Granted) -> Grant:
+    """A grant as the client sees it, weight in units."""
+    return Grant(
+        sequence=granted.sequence,
+        slot=granted.slot,
+        token=granted.token,
+        weight=granted.weight / 1000,
+        attempt=granted.attempt,
+        waited_ticks=granted.waited,
+        score=granted.score,
+        has_body=granted.has_body,
+        task_id=granted.task,
+    )

@@ -1,0 +1,135 @@
+"""The reference model and the scripts side by side on a real server, with an injected clock."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+import redis
+from redis.exceptions import NoScriptError
+
+from loco_redis._replies import Grant, Reply, SnapshotReply
+from loco_redis._scripts import Command, Scripts, load
+from loco_redis.testing import invariants, ops
+from loco_redis.testing.dump import Dump, differences, parse
+from loco_redis.testing.model import Outcome, step
+from loco_redis.testing.model_dump import dump
+from loco_redis.testing.model_state import State
+
+CLOCK = "test:clock"
+NOW = f"local NOW = tonumber(redis.call('GET', '{CLOCK}'))"
+
+
+@cache
+def build(script: str) -> tuple[str, str]:
+    """The test build of a script, whose clock is the key `CLOCK`, and its SHA."""
+    text = load(script, substitutes={"now": NOW})
+    return text, hashlib.sha1(text.encode()).hexdigest()
+
+
+class Bench:
+    """The scripts of one scheduler on a server, run one at a time at a given time."""
+
+    def __init__(self, client: redis.Redis, name: str = "lockstep") -> None:
+        self.client = client
+        self.scripts = Scripts(name)
+
+    def set_clock(self, now: int) -> None:
+        self.client.set(CLOCK, now)
+
+    def send(self, command: Command[Any]) -> Any:
+        """The decoded reply; a flushed script is loaded again."""
+        text, sha = build(command.script)
+        keys = self.scripts.keys.all
+        try:
+            raw = self.client.evalsha(sha, len(keys), *keys, *command.args)
+        except NoScriptError:
+            raw = self.client.eval(text, len(keys), *keys, *command.args)
+        return command.decode(raw)
+
+    def command(self, op: ops.Op) -> Command[Any]:
+        command: Command[Any] = getattr(self.scripts, op.verb)(**op.arguments())
+        return command
+
+    def run(self, op: ops.Op) -> Any:
+        return self.send(self.command(op))
+
+    def dump(self) -> Dump:
+        return parse(self.send(self.scripts.dump()))
+
+
+class Hints:
+    """What is published to the sessions of a scheduler, read without guessing how long to wait."""
+
+    def __init__(self, client: redis.Redis, scripts: Scripts) -> None:
+        self._prefix = scripts.keys.channel
+        self._pubsub = client.pubsub()
+        self._pubsub.psubscribe(self._prefix + b"*")
+        self.take()
+
+    def take(self) -> list[tuple[str, Grant]]:
+        """All hints since the last call: a PING comes back after everything published before it."""
+        self._pubsub.ping()
+        hints: list[tuple[str, Grant]] = []
+        while (message := self._pubsub.get_message(timeout=5.0)) is not None:
+            if message["type"] == "pong":
+                return hints
+            if message["type"] == "pmessage":
+                session = message["channel"].removeprefix(self._prefix).decode()
+                hints.append((session, Grant.parse(message["data"])))
+        raise AssertionError("no answer to a PING")
+
+    def close(self) -> None:
+        self._pubsub.close()
+
+
+class Lockstep(Bench):
+    """Runs each operation on both sides and compares replies, hints and the whole state."""
+
+    def __init__(self, client: redis.Redis, now: int = 1_000_000_000_000_000) -> None:
+        super().__init__(client)
+        self.state = State()
+        self.now = now
+        self.hints = Hints(client, self.scripts)
+        self.before = dump(self.state)
+
+    def do(self, op: ops.Op) -> Any:
+        """The reply, which both sides gave."""
+        self.set_clock(self.now)
+        expected = step(self.state, op, self.now, self.scripts.keys.name)
+        actual = Outcome(self.run(op), tuple(self.hints.take()))
+        ours, theirs = comparable(actual.reply), comparable(expected.reply)
+        assert ours == theirs, f"{op}: the script said\n{ours}, the model\n{theirs}"
+        assert actual.hints == expected.hints, f"{op}: hints {actual.hints} != {expected.hints}"
+        self.compare()
+        return actual.reply
+
+    def compare(self) -> None:
+        """Both sides hold the same, and it keeps the invariants."""
+        after = self.dump()
+        assert not (found := differences(after, dump(self.state))), "\n".join(found)
+        invariants.check(after)
+        invariants.check_progress(self.before, after)
+        self.before = after
+
+    def flush_all(self) -> None:
+        """The server is emptied; so is the model."""
+        self.client.flushall()
+        self.state = State()
+        self.compare()
+
+    def close(self) -> None:
+        self.hints.close()
+
+
+def comparable(reply: Reply) -> Reply:
+    """A snapshot lists agents and sessions in no promised order."""
+    if not isinstance(reply, SnapshotReply) or reply.snapshot is None:
+        return reply
+    snapshot = reply.snapshot
+    agents = sorted(snapshot.agents, key=lambda row: row.agent_id)
+    sessions = sorted(snapshot.sessions, key=lambda row: row.session)
+    ordered = replace(snapshot, agents=tuple(agents), sessions=tuple(sessions))
+    return replace(reply, snapshot=ordered)

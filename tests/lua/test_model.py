@@ -1,0 +1,322 @@
+"""The scripts do what the reference model says, step by step, in any order of calls.
+
+`LOCO_MODEL_EXAMPLES` sets the number of sequences tried on the default server.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import Any
+
+import redis
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from loco_redis._replies import Status
+from loco_redis.testing import invariants, ops
+from loco_redis.testing.model_dump import dump
+from loco_redis.testing.model_state import rid_of, sequence_of
+from tests.lua.lockstep import Lockstep
+from tests.servers import DEFAULT, Server
+
+EXAMPLES = int(os.environ.get("LOCO_MODEL_EXAMPLES", "300"))
+LEASE = 10_000_001  # odd: half of it is no integer
+
+SESSIONS = ("a1", "b", "b0")
+AGENTS = (b"b", b"b\x01|\n", "bé:%s".encode())
+WEIGHTS = (1000, 1500, 3000, 7001)
+ALPHAS = (0.0, 0.25, 0.3, 0.5, 1.0)
+SURVIVORS = (SESSIONS, SESSIONS, SESSIONS[:2], SESSIONS[1:], SESSIONS[:1], ())
+STEPS = (1, 1000, LEASE // 2, LEASE // 2 + 1, 3 * LEASE, -1, -2 * LEASE)
+
+sessions = st.sampled_from(SESSIONS)
+agents = st.sampled_from(AGENTS)
+weights = st.sampled_from(WEIGHTS)
+alphas = st.sampled_from(ALPHAS)
+capacities = st.integers(0, 3)
+hidden = st.sampled_from((False, False, True))
+seldom = st.sampled_from((False,) * 7 + (True,))
+attempts = st.lists(st.integers(0, 2), min_size=1, max_size=4)
+picks = st.integers(0, 40)
+
+
+@dataclass
+class Client:
+    """What one session knows: its calls without a seen reply, its grants, the highest token."""
+
+    session: str
+    sequence: int = 0
+    unseen: set[int] = field(default_factory=set)
+    tokens: dict[int, int] = field(default_factory=dict)
+    seen: int = 0
+
+    @property
+    def floor(self) -> int:
+        return min(self.unseen, default=self.sequence + 1)
+
+    def common(self) -> tuple[str, int, int]:
+        return self.session, self.floor, self.seen
+
+    def mint(self) -> tuple[str, int, int, int]:
+        """The arguments of a new call; its reply is not seen yet."""
+        self.sequence += 1
+        self.unseen.add(self.sequence)
+        return *self.common(), self.sequence
+
+    def see(self, op: ops.Op, reply: Any) -> None:
+        for grant in getattr(reply, "grants", ()):
+            self.tokens[grant.sequence] = grant.token
+            self.seen = max(self.seen, grant.token)
+        self.unseen.discard(getattr(op, "sequence", 0))
+
+
+class Machine(RuleBasedStateMachine):
+    """A few sessions, some of whose replies are lost, against the model and a server."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        super().__init__()
+        client.flushall()
+        self.pair = Lockstep(client)
+        self.clients = {name: Client(name) for name in SESSIONS}
+        self.history: list[ops.Op] = []
+        self.leases: list[ops.Settle] = []
+        self.is_sound = True
+        self.tasks = ["b:000000000099"]
+
+    def call(self, op: ops.Op, is_hidden: bool = False) -> Any:
+        """Run an operation on both sides; the caller learns the reply unless it is hidden."""
+        self.is_sound = False
+        reply = self.pair.do(op)
+        self.is_sound = True
+        self.history.append(op)
+        client = self.clients.get(getattr(op, "session", ""))
+        if client is None:
+            return reply
+        for grant in getattr(reply, "grants", ()):
+            self.leases.append(ops.Settle(client.session, grant.sequence, grant.token, 0))
+        if not is_hidden:
+            client.see(op, reply)
+        return reply
+
+    @initialize(
+        capacity=st.sampled_from((1, 1, 2, 3, 0)),
+        alpha=alphas,
+        limit=st.sampled_from((-1, -1, 0, 2)),
+    )
+    def first(self, capacity: int, alpha: float, limit: int) -> None:
+        self.call(ops.Open("a1", 0, "h|1", capacity, alpha, LEASE, limit))
+        self.call(ops.Open("b", 0, "h|2"))
+        self.call(ops.Open("b0", 0, "h|3"))
+
+    @rule(session=sessions, capacity=st.none() | capacities, alpha=st.none() | alphas)
+    def open(self, session: str, capacity: int | None, alpha: float | None) -> None:
+        self.call(ops.Open(session, self.clients[session].seen, "h|1", capacity, alpha))
+
+    @rule(session=sessions)
+    def adopt(self, session: str) -> None:
+        self.call(ops.Open(session, self.clients[session].seen, "h|1"))
+
+    @rule(session=sessions, is_hidden=hidden)
+    def heartbeat(self, session: str, is_hidden: bool) -> None:
+        self.call(ops.Heartbeat(*self.clients[session].common()), is_hidden)
+
+    @rule(
+        session=sessions,
+        agent=agents,
+        weight=weights,
+        limit=st.integers(0, 2),
+        body=st.sampled_from((b"", b"\x00|\xff")),
+        is_hidden=hidden,
+    )
+    def submit(
+        self, session: str, agent: bytes, weight: int, limit: int, body: bytes, is_hidden: bool
+    ) -> None:
+        op = ops.Submit(*self.clients[session].mint(), agent, weight, limit, body)
+        self.tasks.append(rid_of(session, op.sequence))
+        self.call(op, is_hidden)
+
+    @rule(session=sessions, agent=agents, weight=weights, is_hidden=hidden)
+    def acquire(self, session: str, agent: bytes, weight: int, is_hidden: bool) -> None:
+        self.call(ops.Acquire(*self.clients[session].mint(), agent, weight), is_hidden)
+
+    @rule(wants=st.lists(st.tuples(sessions, agents, weights), min_size=2, max_size=8))
+    def burst(self, wants: list[tuple[str, bytes, int]]) -> None:
+        for session, agent, weight in wants:
+            self.acquire(session, agent, weight, False)
+
+    @rule(session=sessions, agent=agents, is_hidden=hidden)
+    def acquire_open(self, session: str, agent: bytes, is_hidden: bool) -> None:
+        self.call(ops.Acquire(*self.clients[session].mint(), agent), is_hidden)
+
+    @precondition(lambda self: self.leases)
+    @rule(pick=picks, charge=st.booleans(), error=st.sampled_from((0, 0, 0, 1)), is_hidden=hidden)
+    def release(self, pick: int, charge: bool, error: int, is_hidden: bool) -> None:
+        lease = self.leases[-1 - pick % len(self.leases)]
+        common = self.clients[lease.session].common()
+        self.call(ops.Release(*common, lease.sequence, lease.token + error, charge), is_hidden)
+
+    @rule(picked=st.lists(picks, min_size=1, max_size=5), charge=st.booleans())
+    def release_holders(self, picked: list[int], charge: bool) -> None:
+        for pick in picked:
+            if holders := self.pair.state.holders():
+                request, lease = holders[pick % len(holders)]
+                common = self.clients[request.session].common()
+                sequence = sequence_of(request.rid)
+                self.call(ops.Release(*common, sequence, lease.token, charge))
+
+    @precondition(lambda self: self.leases)
+    @rule(pick=picks, cost=st.sampled_from((0, 500, 4000)), error=st.sampled_from((0, 0, 0, 1)))
+    def settle(self, pick: int, cost: int, error: int) -> None:
+        lease = self.leases[-1 - pick % len(self.leases)]
+        self.call(ops.Settle(lease.session, lease.sequence, lease.token + error, cost))
+
+    @rule(session=sessions, back=st.integers(-2, 12), is_hidden=hidden)
+    def cancel(self, session: str, back: int, is_hidden: bool) -> None:
+        client = self.clients[session]
+        self.call(ops.Cancel(*client.common(), max(client.sequence - back, 1)), is_hidden)
+
+    @precondition(lambda self: self.pair.state.requests)
+    @rule(pick=picks)
+    def cancel_a_request(self, pick: int) -> None:
+        """Of a waiting or granted request, as a caller does who gives up."""
+        rids = sorted(self.pair.state.requests)
+        session, _, sequence = rids[pick % len(rids)].partition(":")
+        self.call(ops.Cancel(*self.clients[session].common(), int(sequence)))
+
+    @rule(session=sessions, agent=agents, limits=attempts)
+    def pull(self, session: str, agent: bytes, limits: list[int]) -> None:
+        """Durable tasks, and as many open requests for them."""
+        for limit in limits:
+            self.submit(session, agent, 1500, limit, b"", False)
+        for _ in limits:
+            self.acquire_open(session, agent, False)
+
+    @precondition(lambda self: self.pair.state.tasks)
+    @rule(session=sessions, pick=picks)
+    def cancel_a_task(self, session: str, pick: int) -> None:
+        tasks = sorted(self.pair.state.tasks)
+        common = self.clients[session].mint()
+        self.call(ops.CancelTask(*common, tasks[pick % len(tasks)]))
+
+    @rule(session=sessions, pick=picks, is_hidden=hidden)
+    def cancel_task(self, session: str, pick: int, is_hidden: bool) -> None:
+        task = self.tasks[-1 - pick % len(self.tasks)]
+        self.call(ops.CancelTask(*self.clients[session].mint(), task), is_hidden)
+
+    @rule(session=sessions, agent=agents, is_hidden=hidden)
+    def register(self, session: str, agent: bytes, is_hidden: bool) -> None:
+        self.call(ops.Register(*self.clients[session].mint(), agent, "x|y"), is_hidden)
+
+    @rule(session=sessions, agent=agents, is_hidden=hidden)
+    def unregister(self, session: str, agent: bytes, is_hidden: bool) -> None:
+        self.call(ops.Unregister(*self.clients[session].mint(), agent), is_hidden)
+
+    @rule(
+        session=sessions,
+        version=st.sampled_from((0, 0, 1, 2)),
+        capacity=st.none() | capacities,
+        alpha=st.none() | alphas,
+        limit=st.sampled_from((None, -1, 0, 2)),
+        is_hidden=hidden,
+    )
+    def reconfigure(
+        self,
+        session: str,
+        version: int,
+        capacity: int | None,
+        alpha: float | None,
+        limit: int | None,
+        is_hidden: bool,
+    ) -> None:
+        common = self.clients[session].mint()
+        self.call(ops.Reconfigure(*common, version, capacity, alpha, limit), is_hidden)
+
+    @rule(session=sessions, is_meant=seldom)
+    def maybe_close(self, session: str, is_meant: bool) -> None:
+        if is_meant:
+            self.close(session)
+
+    def close(self, session: str) -> None:
+        self.call(ops.Close(session, self.clients[session].seen))
+
+    @rule()
+    def reap(self) -> None:
+        self.call(ops.Reap())
+
+    @precondition(lambda self: self.history)
+    @rule(pick=picks)
+    def replay(self, pick: int) -> None:
+        """A call comes a second time, perhaps much later, because its reply was lost."""
+        self.call(self.history[-1 - pick % len(self.history)])
+
+    @rule(session=sessions, agent=agents)
+    def read(self, session: str, agent: bytes) -> None:
+        self.call(ops.Poll(session))
+        self.call(ops.Agent(agent))
+        self.call(ops.Snapshot(limit=1000))
+
+    @rule(step=st.sampled_from(STEPS))
+    def pass_time(self, step: int) -> None:
+        self.pair.now += step
+
+    @rule(survivors=st.sampled_from(SURVIVORS))
+    def let_expire(self, survivors: tuple[str, ...]) -> None:
+        """More than a lease passes, in which only some sessions beat."""
+        for _ in range(3):
+            self.pair.now += LEASE // 2
+            for session in survivors:
+                self.heartbeat(session, False)
+
+    @rule()
+    def script_flush(self) -> None:
+        self.pair.client.script_flush()
+
+    @rule(is_meant=seldom)
+    def flush_all(self, is_meant: bool) -> None:
+        if is_meant:
+            self.pair.flush_all()
+
+    def teardown(self) -> None:
+        try:
+            if self.pair.state.config and self.is_sound:
+                self._come_to_rest()
+        finally:
+            self.pair.close()
+
+    def _come_to_rest(self) -> None:
+        for session in list(self.pair.state.sessions):
+            self.close(session)
+        self.pair.do(ops.Open("end", 0))
+        for sequence, task in enumerate(list(self.pair.state.tasks), start=1):
+            reply = self.pair.do(ops.CancelTask("end", sequence, 0, sequence, task))
+            assert reply.status is Status.OK
+        invariants.check_at_rest(dump(self.pair.state))
+        assert not self.pair.before.slots
+        assert not self.pair.before.buckets
+
+
+def test_scripts_follow_the_model(any_server: Server) -> None:
+    """After every call of any sequence, replies, hints and the whole state are the model's."""
+
+    class OnServer(Machine):
+        def __init__(self) -> None:
+            super().__init__(any_server.client)
+
+    share = 1 if any_server.name == DEFAULT else 5
+    profile = settings(
+        max_examples=max(EXAMPLES // share, 1),
+        stateful_step_count=50,
+        derandomize="LOCO_MODEL_EXAMPLES" not in os.environ,
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    run_state_machine_as_test(OnServer, settings=profile)
