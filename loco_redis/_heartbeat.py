@@ -12,7 +12,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import redis
 from redis.exceptions import NoScriptError, RedisError
@@ -31,7 +31,7 @@ _log = logging.getLogger("loco_redis")
 
 
 class Heartbeat:
-    """Keeps `ledger`'s session alive; set `ledger` to another one to keep that.
+    """Keeps the session of a ledger alive; `follow` another one to keep that.
 
     `on_reply(ledger, reply)` is called in the loop.
     """
@@ -65,6 +65,10 @@ class Heartbeat:
         name = f"loco_redis.heartbeat.{self._scripts.keys.name}"
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
+
+    def follow(self, ledger: Ledger, lease: float) -> None:
+        """Another session, whose lease may be another, too."""
+        self.ledger, self._lease = ledger, lease
 
     async def aclose(self) -> None:
         """End the thread; a beat that hangs in its socket is cut off after a second."""
@@ -117,7 +121,7 @@ class Heartbeat:
         sent = time.monotonic()
         try:
             reply = self._call(ledger)
-        except CONNECTION_ERRORS as error:
+        except (*CONNECTION_ERRORS, ValueError, TypeError) as error:
             if not self._failing:
                 _log.warning("a heartbeat failed, trying again: %s", error)
             self._failing = True
@@ -134,15 +138,12 @@ class Heartbeat:
         command = self._scripts.heartbeat(
             session=ledger.session, floor=ledger.floor, seen=ledger.seen
         )
-        keys = self._scripts.keys.all
+        keys, client = self._scripts.keys.all, cast(Any, self._client)  # it is typed in parts only
         arguments = (len(keys), *keys, *command.args)
         try:
-            raw: Any = self._client.execute_command(
-                "EVALSHA", self._scripts.sha(command.script), *arguments
-            )
+            raw = client.execute_command("EVALSHA", self._scripts.sha(command.script), *arguments)
         except NoScriptError:
-            source = self._scripts.source(command.script)
-            raw = self._client.execute_command("EVAL", source, *arguments)
+            raw = client.execute_command("EVAL", self._scripts.source(command.script), *arguments)
         if not isinstance(raw, list):
             raise RedisError(f"a heartbeat was answered by {raw!r}")
         return command.decode(raw)

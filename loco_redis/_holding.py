@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import logging
 import math
@@ -12,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from loco_redis import _validate as validate
 from loco_redis._ledger import Request
-from loco_redis._outbox import Answer
-from loco_redis._replies import Grant, ReleaseReply, Status
+from loco_redis._replies import Grant, Status
+from loco_redis._requests import Released
 from loco_redis.errors import BackendError, ReentrantAcquireError
 from loco_redis.lease import BaseLease, held_here
 from loco_redis.models import Task, decode_body
@@ -169,19 +168,18 @@ async def _durable(session: Session, grant: Grant, task_id: str) -> Task:
     return decode_body(body or b"", task)
 
 
-async def _confirm(lease: BaseLease, released: asyncio.Future[Answer[ReleaseReply]]) -> None:
+async def _confirm(lease: BaseLease, released: Released) -> None:
     """Wait until Redis has said that the slot is free."""
     try:
-        async with asyncio.timeout(lease._session.backend_timeout):
-            status = (await released).reply.status
-    except TimeoutError:
-        _log.warning("not confirmed yet, the release goes on: %r", lease)
+        reply = await released
     except BackendError as error:
         _log.warning("%r could not be released: %s", lease, error)
-    else:
-        # FINISHED is the answer to a repeat: leases of a live session end by its release only.
-        if status is Status.EXPIRED:
-            lease._was_gone("its session expired")
+        return
+    if reply is None:
+        _log.warning("not confirmed yet, the release goes on: %r", lease)
+    elif reply.status is Status.EXPIRED:
+        # FINISHED is the answer to a repeat: leases of a live session end by their release only.
+        lease._was_gone("its session expired")
 
 
 async def _notify(callback: Callable[..., Awaitable[None] | None], *args: object) -> None:

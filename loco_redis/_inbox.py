@@ -7,13 +7,14 @@ then the session polls for what it may have missed.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import math
 import random
 from collections.abc import Callable
 from typing import Any
 
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from loco_redis._connect import CONNECTION_ERRORS, Connector
 from loco_redis._replies import Grant
@@ -38,65 +39,81 @@ class Inbox:
     ) -> None:
         self._connector, self._on_hint, self._on_subscribed = connector, on_hint, on_subscribed
         self._channel = b""
-        self._subscribed = asyncio.Event()
+        self._subscribed = False
+        self._settled = asyncio.Event()  # subscribed, or refused
+        self._silent = False
         self._task: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
-        return f"<Inbox {'subscribed' if self._subscribed.is_set() else 'disconnected'}>"
+        return f"<Inbox {'subscribed' if self._subscribed else 'disconnected'}>"
 
     async def listen(self, channel: bytes, timeout: float) -> None:
-        """Subscribe to `channel` in place of the one before; return once that is confirmed, or
-        after `timeout` seconds with a warning: grants are then found by the heartbeat."""
+        """Subscribe to `channel` in place of the one before; return once that is confirmed. If it
+        is refused, or not within `timeout` seconds, warn: grants are then found by the heartbeat.
+        """
         await self.aclose()
         self._channel = channel
         self._task = asyncio.create_task(self._run(), name="loco_redis.inbox")
-        try:
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout):
-                await self._subscribed.wait()
-        except TimeoutError:
+                await self._settled.wait()
+        if not self._subscribed:
             _log.warning("no subscription to %s: grants will be noticed late", channel.decode())
 
     async def aclose(self) -> None:
-        self._subscribed.clear()
         await end(self._task)
+        self._settled.clear()
 
     async def _run(self) -> None:
         backoff = _BACKOFF_FIRST
         while True:
             try:
                 connection = await self._connector.open()
+                probing = asyncio.create_task(self._probe(connection), name="loco_redis.probe")
                 try:
                     await self._subscribe(connection)
                     backoff = _BACKOFF_FIRST
                     await self._receive(connection)
                 finally:
-                    self._subscribed.clear()
+                    self._subscribed = False
+                    await end(probing)
                     await connection.disconnect(nowait=True)
             except CONNECTION_ERRORS as error:
                 _log.info("the subscription ended, trying again: %s", error)
+                if isinstance(error, ResponseError):
+                    self._settled.set()
             await asyncio.sleep(backoff * random.uniform(0.5, 1.0))
             backoff = min(_BACKOFF_MOST, 2 * backoff)
 
     async def _subscribe(self, connection: Any) -> None:
         await connection.send_command("SUBSCRIBE", self._channel)
-        async with asyncio.timeout(_PONG_TIMEOUT):
-            reply = await _next(connection, math.inf)
+        reply = await _next(connection)
         if not isinstance(reply, list) or reply[0] != b"subscribe":
             raise RedisError(f"SUBSCRIBE was answered by {reply!r}")
-        self._subscribed.set()
+        self._subscribed = True
+        self._settled.set()
         self._on_subscribed()
 
     async def _receive(self, connection: Any) -> None:
         while True:
-            message = await _next(connection, _SILENCE)
-            if message is None:
-                await connection.send_command("PING")
-                message = await _next(connection, _PONG_TIMEOUT)
-                if message is None:
-                    raise TimeoutError("the subscription does not answer")
-            # A PONG is a list here, too, with RESP2.
+            message = await _next(connection)
+            self._silent = False
+            # With RESP2 a PONG is a list, too.
             if isinstance(message, list) and message[0] == b"message":
                 self._deliver(message[2])
+
+    async def _probe(self, connection: Any) -> None:
+        """Break a connection that brings nothing, not even a PONG: reading it then fails."""
+        while True:
+            self._silent = True
+            await asyncio.sleep(_SILENCE)
+            if self._silent:
+                with contextlib.suppress(*CONNECTION_ERRORS):
+                    await connection.send_command("PING")
+                await asyncio.sleep(_PONG_TIMEOUT)
+                if self._silent:
+                    await connection.disconnect(nowait=True)
+                    return
 
     def _deliver(self, text: bytes) -> None:
         try:
@@ -107,6 +124,8 @@ class Inbox:
             self._on_hint(grant)
 
 
-async def _next(connection: Any, timeout: float) -> Any:
-    """The next message; None after `timeout` seconds."""
-    return await connection.read_response(disable_decoding=True, timeout=timeout, push_request=True)
+async def _next(connection: Any) -> Any:
+    """The next message, however long it takes."""
+    return await connection.read_response(
+        disable_decoding=True, timeout=math.inf, push_request=True
+    )

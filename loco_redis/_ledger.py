@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from loco_redis._replies import Grant
 
 if TYPE_CHECKING:
-    from loco_redis._outbox import Entry
+    from loco_redis._entry import Entry
     from loco_redis.lease import BaseLease
 
 _ID_CHARACTERS = "abcdefghijklmnopqrstuvwxyz0123456789"

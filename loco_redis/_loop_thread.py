@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
@@ -54,6 +55,14 @@ class LoopThread:
             if not finish:
                 loop.call_soon_threadsafe(job.abandon)
             raise
+
+    def start_soon(self, make: Callable[..., Coroutine[Any, Any, None]], *args: Any) -> None:
+        """Run a coroutine that nobody waits for; nothing once the thread has ended. May be called
+        anywhere, also by the garbage collector."""
+        with contextlib.suppress(RuntimeError):
+            if self._thread is not None:
+                job = _Job(make(*args), Future(), None)
+                self._loop.call_soon_threadsafe(job.start)
 
     @property
     def running(self) -> bool:

@@ -14,62 +14,25 @@ import random
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from redis.exceptions import ResponseError
 
 from loco_redis._connect import CONNECTION_ERRORS, Connector, is_hopeless, stream_writer
+from loco_redis._entry import DROPPED, NEVER, Answer, Done, Entry, after
 from loco_redis._scripts import Argument, Command, Scripts
 from loco_redis._tasks import end
 from loco_redis._wire import Diagnosis, Framer, diagnose, pack
 from loco_redis.errors import BackendError, BackendMemoryError, BackendUnavailableError
 
 T = TypeVar("T")
-#: Gets the decoded reply or an exception, and whether the command was sent more than once.
-Done = Callable[[Any, bool], None]
 
 REPLY_TIMEOUT = 5.0
-NEVER = float("inf")
 _TICK = 0.1
 _BACKOFF_FIRST, _BACKOFF_MOST = 0.02, 1.0
-_DROPPED = b""
 _EAGER = 16  # with fewer under way a command does not wait for the end of the turn
 
 _log = logging.getLogger("loco_redis")
-
-
-class Answer(NamedTuple, Generic[T]):
-    """A reply. `retried`: the command may have run before, and this be the reply to its repeat."""
-
-    reply: T
-    retried: bool
-
-
-class Entry:
-    """A command on its way. `done` is None once nobody waits for the reply any more."""
-
-    __slots__ = ("deadline", "decode", "done", "frame", "retried", "script", "sent_at")
-
-    def __init__(
-        self,
-        frame: bytes,
-        script: str,
-        decode: Callable[[Any], Any],
-        done: Done | None,
-        deadline: float,
-    ) -> None:
-        self.frame, self.script, self.decode = frame, script, decode
-        self.done, self.deadline = done, deadline
-        self.sent_at = 0.0
-        self.retried = False
-
-    def finish(self, value: Any) -> None:
-        done, self.done = self.done, None
-        if done is not None:
-            try:
-                done(value, self.retried)
-            except Exception:  # noqa: BLE001  one caller's bug must not stop everybody's socket
-                _log.exception("a bug in loco-redis: the reply of %s was not taken", self.script)
 
 
 class Outbox:
@@ -126,11 +89,19 @@ class Outbox:
             for entry in self._awaited():
                 entry.finish(self.unavailable("the scheduler was closed"))
 
-    def post(self, command: Command[T], done: Done | None, timeout: float = NEVER) -> Entry:
+    def post(
+        self,
+        command: Command[T],
+        done: Done | None,
+        timeout: float = NEVER,
+        late: Callable[[], None] | None = None,
+    ) -> Entry:
         """Queue a command; `done` is called once. Past `timeout` seconds without a reply it gets a
-        BackendUnavailableError. Never blocks; to be called in the loop's thread."""
+        BackendUnavailableError; or `late` is called, and the command goes on until it gets through.
+        Never blocks; to be called in the loop's thread."""
         frame = self._framer.script(command)
-        return self._push(Entry(frame, command.script, command.decode, done, _after(timeout)))
+        entry = Entry(frame, command.script, command.decode, done, after(timeout), late)
+        return self._push(entry)
 
     def send(self, command: Command[T], timeout: float) -> asyncio.Future[Answer[T]]:
         """`post` for those who can await."""
@@ -145,7 +116,7 @@ class Outbox:
         """Take an entry back; False when it may have run: then its reply still comes."""
         if entry.sent_at:
             return False
-        entry.frame, entry.done = _DROPPED, None
+        entry.frame, entry.done = DROPPED, None
         return True
 
     def _awaited(self) -> list[Entry]:
@@ -164,7 +135,7 @@ class Outbox:
             else:
                 future.set_result(Answer(value, retried))
 
-        self._push(Entry(frame, script, decode, done, _after(timeout)))
+        self._push(Entry(frame, script, decode, done, after(timeout)))
         return future
 
     def _push(self, entry: Entry) -> Entry:
@@ -225,7 +196,7 @@ class Outbox:
         now = time.monotonic()
         frames = []
         for entry in self._queue:
-            if entry.frame is not _DROPPED:
+            if entry.frame is not DROPPED:
                 entry.retried = entry.sent_at > 0.0
                 entry.sent_at = now
                 frames.append(entry.frame)
@@ -298,9 +269,9 @@ class Outbox:
                 raise error
             case _:
                 self._inflight.popleft()
-                error = self._unloadable.pop(entry.script, error)
-                fatal = BackendError(f"{entry.script} was refused by Redis: {error}")
-                fatal.__cause__ = error
+                cause = self._unloadable.pop(entry.script, error)
+                fatal = BackendError(f"{entry.script} was refused by Redis: {cause}")
+                fatal.__cause__ = cause
                 entry.finish(fatal)
 
     def _note_failure(self, error: BaseException) -> None:
@@ -334,13 +305,14 @@ class Outbox:
     def _give_up(self, moment: float) -> None:
         """Tell those whose deadline is before `moment` that there is no reply."""
         for entry in self._awaited():
-            if entry.deadline < moment:
-                entry.frame = _DROPPED
+            if entry.deadline >= moment:
+                continue
+            if entry.late is not None:
+                entry.deadline, late, entry.late = NEVER, entry.late, None
+                late()
+            else:
+                entry.frame = DROPPED
                 entry.finish(self.unavailable("no reply in time"))
-
-
-def _after(timeout: float) -> float:
-    return NEVER if timeout == NEVER else time.monotonic() + timeout
 
 
 def _wake(future: asyncio.Future[None] | None) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import re
 import socket
@@ -17,6 +16,7 @@ from loco_redis._outbox import Outbox
 from loco_redis._replies import OpenReply, Status, StoredConfig
 from loco_redis._scripts import VERBS, Scripts
 from loco_redis.errors import (
+    BackendError,
     BackendUnavailableError,
     BackendVersionError,
     ConfigMismatchError,
@@ -62,31 +62,28 @@ class Presence:
         Raises:
             BackendVersionError: the server is older than 6.2.
         """
+        if (info := await self._ask(timeout, "INFO", "server")) is not None:
+            self._check_version(info)
         hashes = [self._scripts.sha(verb) for verb in VERBS]
-        asked = (
-            self._outbox.send_raw(timeout, "INFO", "server"),
-            self._outbox.send_raw(timeout, "SCRIPT", "EXISTS", *hashes),
-        )
-        info, known = await asyncio.gather(*asked, return_exceptions=True)
-        for refusal in (info, known):
-            if isinstance(refusal, BackendUnavailableError):
-                raise refusal
-        if not isinstance(info, BaseException):
-            self._check_version(info.reply)
-        if not isinstance(known, BaseException):
-            pairs = zip(VERBS, known.reply, strict=True)
-            await self._load([verb for verb, is_known in pairs if not is_known], timeout)
+        known = await self._ask(timeout, "SCRIPT", "EXISTS", *hashes)
+        for verb, is_known in zip(VERBS, known or (), strict=known is not None):
+            if not is_known:
+                await self._ask(timeout, "SCRIPT", "LOAD", self._scripts.source(verb))
+
+    async def _ask(self, timeout: float, *args: str) -> Any:
+        """The reply, or None when this user may not ask."""
+        try:
+            return (await self._outbox.send_raw(timeout, *args)).reply
+        except BackendUnavailableError:
+            raise
+        except BackendError:
+            return None
 
     def _check_version(self, info: bytes) -> None:
         # Valkey, too, says which Redis it is compatible with.
         found = re.search(rb"redis_version:((\d+)\.(\d+)\S*)", info)
         if found and (int(found[2]), int(found[3])) < _OLDEST_SERVER:
             raise BackendVersionError(self._where, found[1].decode())
-
-    async def _load(self, verbs: list[str], timeout: float) -> None:
-        sources = map(self._scripts.source, verbs)
-        loads = (self._outbox.send_raw(timeout, "SCRIPT", "LOAD", source) for source in sources)
-        await asyncio.gather(*loads, return_exceptions=True)
 
     async def enter(self, ledger: Ledger, asked: Asked, timeout: float) -> StoredConfig:
         """Subscribe for `ledger`'s session, then open it: no hint can be missed.

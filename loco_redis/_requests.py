@@ -11,7 +11,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from loco_redis._ledger import Ledger, Request
-from loco_redis._outbox import Answer
 from loco_redis._replies import AcquireReply, GrantsReply, ReleaseReply, Status
 from loco_redis.errors import (
     AcquireTimeoutError,
@@ -24,6 +23,8 @@ from loco_redis.lease import BaseLease
 
 if TYPE_CHECKING:
     from loco_redis._session import Session
+
+Released = asyncio.Future[ReleaseReply | None]
 
 
 class Requests:
@@ -74,11 +75,12 @@ class Requests:
             name = self._session.name
             request.fail(AcquireTimeoutError(name, request.agent_id, request.timeout))
 
-    def release(self, lease: BaseLease, charge: bool) -> asyncio.Future[Answer[ReleaseReply]]:
-        """End a lease. It goes out whatever becomes of the caller, until Redis answers."""
+    def release(self, lease: BaseLease, charge: bool) -> Released:
+        """End a lease. It goes out whatever becomes of the caller, until Redis answers; the future
+        gives up after backend_timeout with None."""
         session, ledger, sequence = self._session, lease._ledger, lease._grant.sequence
         session.unhold(ledger, sequence)
-        future: asyncio.Future[Answer[ReleaseReply]] = session.loop.create_future()
+        future: Released = session.loop.create_future()
         command = session.scripts.release(
             session=ledger.session,
             floor=ledger.floor,
@@ -87,7 +89,8 @@ class Requests:
             token=lease.token,
             charge=charge,
         )
-        session.outbox.post(command, partial(self._released, ledger, future))
+        done, late = partial(self._released, ledger, future), partial(_give_up_on, future)
+        session.outbox.post(command, done, session.backend_timeout, late)
         return future
 
     def park(self, requests: list[Request]) -> None:
@@ -194,7 +197,7 @@ class Requests:
     def _released(
         self,
         ledger: Ledger,
-        future: asyncio.Future[Answer[ReleaseReply]],
+        future: Released,
         value: ReleaseReply | Exception,
         retried: bool,
     ) -> None:
@@ -207,4 +210,9 @@ class Requests:
         if isinstance(value, Exception):
             future.set_exception(value)
         else:
-            future.set_result(Answer(value, retried))
+            future.set_result(value)
+
+
+def _give_up_on(future: Released) -> None:
+    if not future.done():
+        future.set_result(None)

@@ -36,6 +36,7 @@ from loco_redis.models import Agent
 
 R = TypeVar("R", bound=Reply)
 
+_UNKNOWN = "{} may have been carried out: no reply came"
 _REOPEN_PAUSE = 0.25
 _CLOSE_TIMEOUT = 3.0  # for a Redis that does not answer: then the session expires by itself
 
@@ -90,7 +91,7 @@ class Session:
         try:
             await self._open()
         except BaseException:
-            await self._work.aclose()
+            await self.aclose()
             raise
 
     async def _open(self) -> None:
@@ -160,7 +161,7 @@ class Session:
             except BackendError as error:
                 _log.warning("opening a session of %r, trying again: %s", self.name, error)
                 await asyncio.sleep(_REOPEN_PAUSE)
-        self._heartbeat.ledger = self.ledger
+        self._heartbeat.follow(self.ledger, self.config.lease)
         self._opened.set()
         self.requests.resume()
         for agent in [*self._agents.values()]:
@@ -205,7 +206,7 @@ class Session:
         """
         deadline = time.monotonic() + self.backend_timeout
         while True:
-            await self._until_open(deadline)
+            await self.until_open()
             ledger = self.ledger
             sequence = ledger.mint()
             call = {"session": ledger.session, "floor": ledger.floor, "seen": ledger.seen}
@@ -220,9 +221,9 @@ class Session:
                 return reply, rid(ledger.session, sequence)
             self.expire(ledger)
             if retried:
-                error = SessionExpiredError(self.name, ledger.session)
-                error.add_note(f"{command.script} was sent twice: it may have been carried out")
-                raise error
+                expired = SessionExpiredError(self.name, ledger.session)
+                expired.add_note(_UNKNOWN.format(command.script))
+                raise expired
 
     async def register(self, agent: Agent) -> None:
         self._agents[agent.agent_id] = agent
@@ -236,11 +237,12 @@ class Session:
     def unavailable(self, detail: str) -> BackendUnavailableError:
         return self.outbox.unavailable(detail)
 
-    async def _until_open(self, deadline: float) -> None:
+    async def until_open(self) -> None:
+        """Raises BackendUnavailableError after backend_timeout."""
         if self.is_open:
             return
         try:
-            async with asyncio.timeout(deadline - time.monotonic()):
+            async with asyncio.timeout(self.backend_timeout):
                 await self._opened.wait()
         except TimeoutError:
             raise self.unavailable("no session could be opened") from None

@@ -18,26 +18,33 @@ from redis.exceptions import (
 
 from loco_redis._scripts import Argument, Command, Scripts
 
+_MOST_HEADS = 100
+
 
 class Framer:
-    """Packs calls of scripts; what is the same in each call of one is packed once."""
+    """Packs calls of scripts. What is the same in each call of one, up to the first two arguments
+    (channel and session), is packed once."""
 
     def __init__(self, scripts: Scripts) -> None:
         self._scripts = scripts
-        self._heads: dict[tuple[str, int], bytes] = {}
+        self._heads: dict[tuple[str, int, Argument], bytes] = {}
 
     def script(self, command: Command[Any]) -> bytes:
         script, args = command.script, command.args
-        head = self._heads.get((script, len(args)))
+        kind = (script, len(args), args[1])
+        head = self._heads.get(kind)
         if head is None:
-            head = self._heads[script, len(args)] = self._head(script, len(args))
-        return head + b"".join(map(_bulk, args))
+            head = self._head(script, args)
+            if len(self._heads) > _MOST_HEADS:  # of sessions that have expired
+                self._heads.clear()
+            self._heads[kind] = head
+        return head + b"".join(map(_bulk, args[2:]))
 
-    def _head(self, script: str, count: int) -> bytes:
+    def _head(self, script: str, args: tuple[Argument, ...]) -> bytes:
         keys = self._scripts.keys.all
-        fixed: tuple[Argument, ...] = ("EVALSHA", self._scripts.sha(script), len(keys))
-        bulks = map(_bulk, (*fixed, *keys))
-        return b"*%d\r\n%b" % (len(fixed) + len(keys) + count, b"".join(bulks))
+        fixed = ("EVALSHA", self._scripts.sha(script), len(keys), *keys, *args[:2])
+        total = len(fixed) + len(args[2:])
+        return b"*%d\r\n%b" % (total, b"".join(map(_bulk, fixed)))
 
 
 def pack(args: tuple[Argument, ...]) -> bytes:

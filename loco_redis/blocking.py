@@ -9,6 +9,7 @@ from typing import Any, Self, TypeVar, cast
 
 from loco_redis._holding import Holding, Nested, Wish
 from loco_redis._loop_thread import LoopThread, Undo
+from loco_redis.errors import ShutdownError
 from loco_redis.lease import BaseLease, enter_context, leave_context
 from loco_redis.metrics import SchedulerMetrics
 from loco_redis.models import Agent, AgentSnapshot, SharedResource, Snapshot, Task
@@ -29,6 +30,19 @@ class BlockingLease(BaseLease):
     def settle(self, cost: float) -> None:
         """As `Lease.settle`."""
         self._run(self._settle(cost))
+
+
+class BlockingHolding(Holding):
+    """Left at the latest when nobody knows of it any more: an interrupt (Ctrl-C) may strike just
+    after the slot was won, or just before it is given back."""
+
+    def __init__(self, scheduler: LOCOScheduler, wish: Wish) -> None:
+        super().__init__(scheduler._core, wish, partial(BlockingLease, scheduler._run))
+        self._thread = scheduler._thread
+
+    def __del__(self) -> None:
+        if self.lease is not None and not self.left:
+            self._thread.start_soon(self.leave, KeyboardInterrupt())
 
 
 class BlockingAcquisition:
@@ -133,9 +147,8 @@ class LOCOScheduler:
         nested: Nested = "error",
     ) -> BlockingAcquisition:
         """`with scheduler.acquire("agent") as lease:`; see `AsyncLOCOScheduler.acquire`."""
-        return BlockingAcquisition(
-            self, self._holding(Wish.of(agent_id, task, weight, timeout, nested))
-        )
+        wish = Wish.of(agent_id, task, weight, timeout, nested)
+        return BlockingAcquisition(self, BlockingHolding(self, wish))
 
     def acquire_start(
         self,
@@ -147,7 +160,7 @@ class LOCOScheduler:
         nested: Nested = "error",
     ) -> BlockingHandle:
         """See `AsyncLOCOScheduler.acquire_start`."""
-        holding = self._holding(Wish.of(agent_id, task, weight, timeout, nested))
+        holding = BlockingHolding(self, Wish.of(agent_id, task, weight, timeout, nested))
         self._enter(holding)
         return BlockingHandle(holding)
 
@@ -188,9 +201,7 @@ class LOCOScheduler:
         if self._thread.running:
             self._run(self._core.aclose(), finish=True)
             self._thread.stop()
-
-    def _holding(self, wish: Wish) -> Holding:
-        return Holding(self._core, wish, partial(BlockingLease, self._run))
+        self._core._shut = self._core._closed = True
 
     def _enter(self, holding: Holding) -> BlockingLease:
         give_back = partial(holding.leave, KeyboardInterrupt())
@@ -207,6 +218,8 @@ class LOCOScheduler:
     ) -> T:
         try:
             self._core._guard.check()
+            if self._core._closed and not self._thread.running:
+                raise ShutdownError(self.name)
         except BaseException:
             work.close()
             raise

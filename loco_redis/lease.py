@@ -202,9 +202,12 @@ def held_here(session: Session) -> BaseLease | None:
 
 
 def enter_context(lease: BaseLease) -> None:
-    kept = [held for held in _held.get() if held._state is _State.HELD]
-    _held.set((*kept, lease))
+    outer = _held.get()
+    if outer:
+        outer = tuple(held for held in outer if held._state is _State.HELD)
+    _held.set((*outer, lease))
 
 
 def leave_context(lease: BaseLease) -> None:
-    _held.set(tuple(held for held in _held.get() if held is not lease))
+    held = _held.get()
+    _held.set(() if held == (lease,) else tuple(other for other in held if other is not lease))

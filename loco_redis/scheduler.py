@@ -17,7 +17,6 @@ from loco_redis.config import AsyncClient, Settings, resolve
 from loco_redis.errors import (
     AgentBusyError,
     ConfigConflictError,
-    ConfigMismatchError,
     ShutdownError,
     TaskRunningError,
     UnknownAgentError,
@@ -267,9 +266,11 @@ class AsyncLOCOScheduler:
         if isinstance(limit, bool) or not isinstance(limit, int) or limit < 0:
             raise ValueError(f"limit must be an int from 0, got {validate.shown(limit)}")
         session = await self._connected()
-        found = (await session.read(session.scripts.snapshot(limit=limit))).snapshot
-        if found is None:
-            raise ConfigMismatchError("capacity", None, session.config.capacity)
+        command = session.scripts.snapshot(limit=limit)
+        while (found := (await session.read(command)).snapshot) is None:
+            # The server has been emptied; nobody has noticed yet.
+            session.expire(session.ledger)
+            await session.until_open()
         return found
 
     async def reconfigure(

@@ -18,7 +18,8 @@ def schedulers_are_sound(server: Server) -> None:
     """The invariants hold, and no scheduler has a key beside those of the key-space document."""
     names = set()
     for key in server.client.keys("loco:*"):
-        found = re.fullmatch(r"loco:\{([\w-]+)\}:(\w+)", key.decode())
+        text = key if isinstance(key, str) else key.decode()
+        found = re.fullmatch(r"loco:\{([\w-]+)\}:(\w+)", text)
         assert found, f"{key!r} is no key of a scheduler"
         assert found[2] in SUFFIXES, f"{key!r} is not in lua/README.md"
         names.add(found[1])

@@ -163,6 +163,13 @@ async def test_calls_go_on_in_a_new_session(schedulers: Schedulers) -> None:
             pass
 
 
+async def test_snapshot_of_an_emptied_server(schedulers: Schedulers) -> None:
+    """It restores the configuration instead of failing."""
+    async with schedulers(capacity=3, lease_ttl=30.0) as scheduler:
+        schedulers.server.client.flushall()
+        assert (await scheduler.snapshot()).capacity == 3
+
+
 async def test_unknown_outcome_is_told(schedulers: Schedulers) -> None:
     """A submit whose reply was lost, and whose session is gone when it is sent again, may have
     been carried out: that is the one thing the client cannot find out."""

@@ -57,8 +57,7 @@ async def test_user_without_channels_is_served(
     url = schedulers.server.url.replace("unix://", "unix://deaf:x@")
     try:
         async with schedulers(lease_ttl=0.8) as holder:
-            options = {"lease_ttl": None, "backend_timeout": 0.5}
-            async with schedulers(redis=url, **options) as waiting:
+            async with schedulers(redis=url, lease_ttl=None, backend_timeout=60.0) as waiting:
                 assert "grants will be noticed late" in caplog.text
                 handle = await holder.acquire_start("h")
                 waiter = asyncio.create_task(waiting.acquire_start("w"))
