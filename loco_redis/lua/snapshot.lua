@@ -41,7 +41,7 @@ local held_slots = redis.call('HGETALL', K.holders)
 for i = 1, math.min(#held_slots, 2 * limit), 2 do
   local r = read_request(held_slots[i + 1])
   holders[#holders + 1] = { r.slot, r.token, r.agent, r.id, r.task, r.weight, r.attempt, r.waited, r.score,
-    NOW - r.since }
+    math.max(NOW - r.since, 0) }
 end
 for _, rid in ipairs(S.waiting > 0 and redis.call('ZRANGE', K.owned, 0, limit + S.held - 1) or {}) do
   local r = read_request(rid)

@@ -11,7 +11,7 @@ local CHANNEL, SESSION, floor, seen, rid, agent, weight, max_attempts, body = un
 --@include queue
 
 if not enter(floor, seen) then return reply(EXPIRED) end
-if done_before(rid) then return reply(OK) end
+if done_before(rid) or read_task(rid) then return reply(OK) end
 
 S.seq = S.seq + 1
 local task = { id = rid, state = 'Q', seq = S.seq, tick = S.tick, weight = tonumber(weight), attempt = 0,

@@ -4,8 +4,8 @@
 local function holding()
   local counts = {}
   for _, rid in ipairs(redis.call('HVALS', K.holders)) do
-    local agent = read_request(rid).agent
-    counts[agent] = (counts[agent] or 0) + 1
+    local r = read_request(rid)
+    if r then counts[r.agent] = (counts[r.agent] or 0) + 1 end -- nil: ended in this very script
   end
   return counts
 end

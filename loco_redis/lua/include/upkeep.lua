@@ -10,8 +10,9 @@
 local loads = {} -- by agent, as loads.lua reads and writes them
 local indexed, held_before -- is there anything in `buckets`; was anything held at first?
 local freed = {} -- slots freed and not given on: `slots` and `holders` still have them
-local own_grants = {} -- told in the reply; other sessions are told by a hint
+local own_grants = {} -- to the calling session; other sessions are told by a hint at once
 local reaped = 0
+local purge_below -- tombstones of the calling session below this sequence are needed no more
 
 -- Grants while a slot is free and somebody may have it.
 local function grant_all()
@@ -60,7 +61,7 @@ local function enter(floor, seen)
   if floor > session.floor then
     session.floor, session.changed = floor, true
     if session.tombs > 0 then
-      redis.call('ZREMRANGEBYLEX', K.tombstones, '[' .. SESSION .. ':', '(' .. SESSION .. string.format(':%012d', floor))
+      purge_below = floor
       if session.tombs < floor then session.tombs = 0 end
     end
   end
@@ -68,8 +69,9 @@ local function enter(floor, seen)
   return session
 end
 
--- Steps 6 and 7, and the reply: status, serial, and the verb's own values.
-local function reply(status, ...)
+-- Steps 6 and 7, and the reply: status, serial, and the verb's own values. The first write needs
+-- memory, so that a full server refuses the script before it has changed anything (README.md, rule 5).
+local function write(status, ...)
   if not S then return { status, 0 } end
   grant_all()
   S.serial = S.serial + 1
@@ -85,14 +87,24 @@ local function reply(status, ...)
     redis.call('SETBIT', K.slots, slot, 0)
     redis.call('HDEL', K.holders, slot)
   end
+  if purge_below then
+    redis.call('ZREMRANGEBYLEX', K.tombstones, '[' .. SESSION .. ':', '(' .. SESSION .. string.format(':%012d', purge_below))
+  end
   if indexed and S.waiting == 0 then redis.call('DEL', K.buckets) end
   if held_before and S.held == 0 then redis.call('DEL', K.slots) end
   return { status, S.serial, ... }
 end
 
--- The same, and at its end the grants made to requests of the calling session.
+-- A reply without grants: those made to requests of the calling session are told by hints.
+local function reply(status, ...)
+  local values = write(status, ...)
+  for _, grant in ipairs(own_grants) do redis.call('PUBLISH', CHANNEL .. SESSION, grant) end
+  return values
+end
+
+-- A reply that ends with the grants made to requests of the calling session.
 local function reply_with_grants(status, ...)
-  local values = reply(status, ...)
+  local values = write(status, ...)
   for _, grant in ipairs(own_grants) do values[#values + 1] = grant end
   return values
 end
