@@ -14,7 +14,8 @@ LOAD_EVERYTHING = """
 import importlib, pkgutil, sys
 import loco_redis
 from loco_redis import _scripts
-names = [m.name for m in pkgutil.walk_packages(loco_redis.__path__, "loco_redis.")]
+found = pkgutil.walk_packages(loco_redis.__path__, "loco_redis.")
+names = [m.name for m in found if not m.name.endswith("__main__")]
 for name in names:
     importlib.import_module(name)
 for script in _scripts.VERBS:
