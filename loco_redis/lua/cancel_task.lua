@@ -10,6 +10,7 @@ local CHANNEL, SESSION, floor, seen, rid, task_id = unpack(ARGV)
 --@include task_row
 --@include waiting_row
 --@include open_lane
+--@include lane_head
 
 if not enter(floor, seen) then return reply(EXPIRED) end
 if done_before(rid) then return reply_with_grants(OK) end

@@ -9,6 +9,7 @@ import os
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
 import redis
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -303,6 +304,7 @@ class Machine(RuleBasedStateMachine):
         assert not self.pair.before.buckets
 
 
+@pytest.mark.timeout(600)  # a failure is shrunk, which takes minutes
 def test_scripts_follow_the_model(any_server: Server) -> None:
     """After every call of any sequence, replies, hints and the whole state are the model's."""
 
@@ -316,6 +318,7 @@ def test_scripts_follow_the_model(any_server: Server) -> None:
         stateful_step_count=50,
         derandomize="LOCO_MODEL_EXAMPLES" not in os.environ,
         database=None,
+        report_multiple_bugs=False,
         deadline=None,
         suppress_health_check=list(HealthCheck),
     )

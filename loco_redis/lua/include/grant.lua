@@ -13,6 +13,7 @@ local function serve(load, score)
   local r = { id = load.head, seq = load.seq, tick = load.tick, weight = load.weight, agent = load.agent }
   if load.lane == 'd' then
     --@include request_row
+    --@include lane_head
     r = read_request(lane_head(load.agent, 'b').id)
   end
   take_task(load, 'b', r.seq, r.tick, r.weight, r.id)

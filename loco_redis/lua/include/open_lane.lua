@@ -1,4 +1,5 @@
 -- Lane `o`: open requests, each backed by one queued durable task of its agent.
+--@include queue
 --@include dequeue
 
 local function add_open(load, seq, tick, rid)

@@ -1,53 +1,5 @@
--- Chooses the candidate with the largest L(i), exactly, without looking at all of them.
---
--- `index` sorts candidates by bucket of Q, then arrival tick, then falling Q, then submit sequence.
--- `buckets` bounds the oldest arrival tick of each bucket from below (it may be too low after a
--- removal; opening the bucket corrects it). So a * ceiling(bucket) + b * (tick - oldest) bounds every
--- L(i) in a bucket from above, and buckets are opened in falling order of bound until the next bound is
--- below the best. Inside a bucket members come oldest first, so a * ceiling + b * D bounds the rest; and
--- once a member of a tick is below the best, so is the rest of that tick. All sums are rounded
--- the same way and rounding is monotone, so the bounds hold for the rounded values too.
--- Cost: about (buckets + members read); measured in benchmarks/README.md.
+-- Chooses the candidate with the largest L(i), exactly.
 --@include coefficients
-
-local FEW, MORE = 2, 8 -- members read of a bucket at first, and then
-
--- Reads one bucket; returns agent, score and seq of the best of what it was given and what it found.
-local function open_bucket(bucket, oldest, ceiling, a, b, best, best_score, best_seq)
-  local from, to, chunk = '[' .. bucket, '(' .. bucket .. '~', FEW
-  while true do
-    local members = redis.call('ZRANGEBYLEX', K.index, from, to, 'LIMIT', 0, chunk)
-    if chunk == FEW then
-      if not members[1] then
-        redis.call('ZREM', K.buckets, bucket)
-      elseif string.sub(members[1], 5, 16) + 0 > oldest + 0 then
-        redis.call('ZADD', K.buckets, string.sub(members[1], 5, 16), bucket)
-      end
-    end
-    local tick, q, score
-    for i = 1, #members do
-      local member = members[i]
-      tick = string.sub(member, 5, 16) + 0
-      local by_age = b * (S.tick - tick)
-      if a * ceiling + by_age < best_score then return best, best_score, best_seq end
-      q = TOP - string.sub(member, 17, 32)
-      score = a * q + by_age
-      if score >= best_score then
-        local seq = string.sub(member, 33, 48) + 0
-        if score > best_score or seq < best_seq then
-          best, best_score, best_seq = string.sub(member, 49), score, seq
-        end
-      end
-    end
-    if #members < chunk then return best, best_score, best_seq end
-    chunk = MORE
-    if score < best_score then -- the rest of this tick is no deeper
-      from = '[' .. bucket .. string.format('%012d', tick + 1)
-    else -- a tie is only possible further on with another Q
-      from = '[' .. bucket .. string.format('%012d%016d', tick, TOP - q + 1)
-    end
-  end
-end
 
 -- The winner and its score, or nil without a candidate.
 local function choose()
@@ -57,22 +9,6 @@ local function choose()
   if S.alpha == 0 or oldest.q == max_q then -- nobody is older, and depth does not count or nobody is deeper
     return first, a * oldest.q + b * (S.tick - oldest.tick)
   end
-  local buckets = redis.call('ZRANGE', K.buckets, 0, -1, 'WITHSCORES')
-  local ceilings, bounds = {}, {}
-  for i = 1, #buckets, 2 do
-    local step = buckets[i] % 16 -- no Q in the bucket is above its ceiling
-    ceilings[i] = math.min(max_q, math.ldexp((step + 17) / 32, (buckets[i] - step) / 16))
-    bounds[i] = a * ceilings[i] + b * (S.tick - buckets[i + 1])
-  end
-  local best, best_score, best_seq = nil, -1, 0
-  while true do
-    local widest, bound = nil, -1
-    for i = 1, #buckets, 2 do
-      if bounds[i] > bound then widest, bound = i, bounds[i] end
-    end
-    if not widest or bound < best_score then return best, best_score end
-    best, best_score, best_seq =
-      open_bucket(buckets[widest], buckets[widest + 1], ceilings[widest], a, b, best, best_score, best_seq)
-    bounds[widest] = -1
-  end
+  --@include search
+  return search_buckets(a, b, max_q)
 end

@@ -1,6 +1,7 @@
 -- The oldest open request serves the agent's head, a durable task.
 --@include task_row
 --@include open_lane
+--@include lane_head
 --@include hold
 
 local function serve_durable(load, score)
