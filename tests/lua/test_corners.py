@@ -52,6 +52,15 @@ def test_reaping_takes_100_units_a_script(pair: Lockstep, requests: int) -> None
     assert set(pair.state.sessions) == {"b"}
 
 
+def test_expired_session_is_refused_though_its_reaping_is_not_done(pair: Lockstep) -> None:
+    """A session past its deadline does nothing more, also while part of it is still there."""
+    acquire(pair, "a", range(1, 151))
+    outlive(pair, "b")
+    for late in (ops.Heartbeat("a", 1, 0), ops.Acquire("a", 1, 0, 151, b"x", 1000)):
+        assert pair.do(late).status is Status.EXPIRED
+    assert "a" not in pair.state.sessions
+
+
 def test_closing_takes_1000_units_a_script(pair: Lockstep) -> None:
     """A session with more than 1,000 requests is closed by calling again."""
     compare, pair.compare = pair.compare, lambda: None  # type: ignore[method-assign]
