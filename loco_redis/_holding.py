@@ -15,7 +15,7 @@ from loco_redis._replies import Grant, Status
 from loco_redis._requests import Released
 from loco_redis.errors import BackendError, ReentrantAcquireError
 from loco_redis.lease import BaseLease, held_here
-from loco_redis.models import Task, decode_body
+from loco_redis.models import Task, decode_body, given
 
 if TYPE_CHECKING:
     from loco_redis._session import Session
@@ -37,6 +37,11 @@ class Wish(NamedTuple):
     weight: int | None
     timeout: float | None
     nested: Nested
+    given: bytes
+
+    def as_task(self) -> Task:
+        """What policies of the user's own look at."""
+        return self.task or Task(weight=1.0 if self.weight is None else self.weight / 1000)
 
     @classmethod
     def of(
@@ -68,7 +73,8 @@ class Wish(NamedTuple):
                 f"nested must be 'error', 'share' or 'allow', got {validate.shown(nested)}"
             )
         units = None if weight is None else validate.weight(weight)
-        return cls(agent_id, agent, task, units, None if timeout == math.inf else timeout, nested)
+        limit = None if timeout == math.inf else timeout
+        return cls(agent_id, agent, task, units, limit, nested, given(task))
 
 
 class Holding:
@@ -100,9 +106,13 @@ class Holding:
                 raise ReentrantAcquireError(session.name)
             self.lease, self.shared = outer, True
             return outer
+        if self._scheduler.enforcer is not None:
+            await self._scheduler.enforcer.check_custom(wish.agent_id, wish.as_task())
         started = time.monotonic()
         while True:
-            request = session.requests.acquire(*wish[:2], wish.weight, wish.timeout)
+            request = session.requests.acquire(
+                wish.agent_id, wish.agent, wish.weight, wish.timeout, wish.given
+            )
             grant, task = await self._granted(session, request, started)
             ledger = request.ledger
             if ledger is not None and not ledger.expired:
@@ -112,6 +122,8 @@ class Holding:
         lease = self._make_lease(session, ledger, grant, wish.agent_id, task, waited)
         self.lease = lease
         session.hold(lease)
+        if "e" in grant.flags:
+            _log.warning("agent %r is over its budget of %r", wish.agent_id, session.name)
         if (callback := self._scheduler._on_started) is not None:
             try:
                 await _notify(callback, lease)
@@ -133,6 +145,8 @@ class Holding:
             released = lease._session.requests.release(lease, charge=error is None)
         if (callback := self._scheduler._on_completed) is not None:
             await _notify(callback, lease, error)
+        if (enforcer := self._scheduler.enforcer) is not None and error is None:
+            await enforcer.record_all(lease.agent_id, lease.task)
         if released is not None:
             await _confirm(lease, released)
 

@@ -28,16 +28,19 @@ _log = logging.getLogger("loco_redis")
 
 
 class Inbox:
-    """Calls `on_hint` for each grant that comes in, and `on_subscribed` whenever hints may have
-    been missed. `listen` to a channel; `aclose` it."""
+    """Calls `on_hint` for each grant that comes in, `on_wake` with the microseconds after which to
+    look for one, and `on_subscribed` whenever hints may have been missed. `listen` to a channel;
+    `aclose` it."""
 
     def __init__(
         self,
         connector: Connector,
         on_hint: Callable[[Grant], None],
+        on_wake: Callable[[int], None],
         on_subscribed: Callable[[], None],
     ) -> None:
-        self._connector, self._on_hint, self._on_subscribed = connector, on_hint, on_subscribed
+        self._connector, self._on_hint, self._on_wake = connector, on_hint, on_wake
+        self._on_subscribed = on_subscribed
         self._channel = b""
         self._subscribed = False
         self._settled = asyncio.Event()  # subscribed, or refused
@@ -117,6 +120,9 @@ class Inbox:
 
     def _deliver(self, text: bytes) -> None:
         try:
+            if text.startswith(b"wake|"):
+                self._on_wake(int(text[5:]))
+                return
             grant = Grant.parse(text)
         except (ValueError, AttributeError):
             _log.warning("a hint of unknown form was ignored (%d bytes)", len(text))

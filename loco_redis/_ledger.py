@@ -25,6 +25,7 @@ class Request:
         "agent_id",
         "entry",
         "future",
+        "given",
         "ledger",
         "sequence",
         "timeout",
@@ -38,9 +39,10 @@ class Request:
         agent: bytes,
         weight: int | None,
         timeout: float | None,
+        given: bytes = b"",
     ) -> None:
         self.future, self.agent_id, self.agent = future, agent_id, agent
-        self.weight, self.timeout = weight, timeout
+        self.weight, self.timeout, self.given = weight, timeout, given
         self.ledger: Ledger | None = None  # None while no session is open to ask in
         self.sequence = 0
         self.entry: Entry | None = None

@@ -15,6 +15,7 @@ from loco_redis._ledger import Ledger
 from loco_redis._outbox import Outbox
 from loco_redis._replies import OpenReply, Status, StoredConfig
 from loco_redis._scripts import VERBS, Scripts
+from loco_redis.config import Settings
 from loco_redis.errors import (
     BackendError,
     BackendUnavailableError,
@@ -24,6 +25,7 @@ from loco_redis.errors import (
 
 _OLDEST_SERVER = (6, 2)
 _MICRO = 1_000_000
+_RATES = ("rpm", "rpm_burst", "tpm", "tpm_burst")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +36,26 @@ class Asked:
     alpha: float | None = None
     lease_ttl: float | None = None
     max_waiters: int | None = None
+    rpm: int | None = None
+    rpm_burst: int | None = None
+    tpm: int | None = None
+    tpm_burst: int | None = None
+    adaptive: bool | None = None
+    auto_tune: bool | None = None
+
+    @classmethod
+    def of(cls, settings: Settings) -> Asked:
+        names = ("capacity", "alpha", "lease_ttl", "max_waiters", *_RATES)
+        asked = {name: getattr(settings, name) for name in names}
+        return cls(**asked, adaptive=settings.adaptive_capacity, auto_tune=settings.auto_tune)
 
     @classmethod
     def again(cls, known: StoredConfig) -> Asked:
-        return cls(known.capacity, known.alpha, known.lease, known.max_waiters)
+        rates = {name: getattr(known, name) for name in _RATES}
+        return cls(
+            known.capacity, known.alpha, known.lease, known.max_waiters, **rates,
+            adaptive=bool(known.adaptive), auto_tune=bool(known.auto_tune),
+        )  # fmt: skip
 
     def in_script_units(self) -> dict[str, Any]:
         lease = None if self.lease_ttl is None else round(self.lease_ttl * _MICRO)
@@ -46,6 +64,9 @@ class Asked:
             "alpha": self.alpha,
             "lease": lease,
             "max_waiters": self.max_waiters,
+            **{name: getattr(self, name) for name in _RATES},
+            "adaptive": None if self.adaptive is None else int(self.adaptive),
+            "auto_tune": None if self.auto_tune is None else int(self.auto_tune),
         }
 
 
@@ -107,14 +128,17 @@ class Presence:
         ledger.deadline = sent + reply.config.lease
         return reply.config
 
-    async def restore(self, ledger: Ledger, known: StoredConfig, timeout: float) -> StoredConfig:
-        """Enter again: adopt what is stored or, when the server was emptied, store what we know."""
+    async def restore(
+        self, ledger: Ledger, known: StoredConfig, timeout: float
+    ) -> tuple[StoredConfig, bool]:
+        """Enter again: adopt what is stored or, when the server was emptied (True), store what we
+        know."""
         try:
-            return await self.enter(ledger, Asked(), timeout)
+            return await self.enter(ledger, Asked(), timeout), False
         except ConfigMismatchError as error:
             if error.stored is not None:
                 raise
-        return await self.enter(ledger, Asked.again(known), timeout)
+        return await self.enter(ledger, Asked.again(known), timeout), True
 
     def refresh(self, ledger: Ledger, timeout: float, take: Callable[[StoredConfig], None]) -> None:
         """Somebody has reconfigured: repeating `open` tells the values and changes nothing."""
@@ -151,4 +175,10 @@ def _mismatch(name: str, reply: OpenReply, asked: Asked) -> ConfigMismatchError:
         case "max_waiters":
             limit = None if int(stored) < 0 else int(stored)
             return ConfigMismatchError("max_waiters", limit, asked.max_waiters)
+        case "adaptive":
+            return ConfigMismatchError("adaptive_capacity", stored == "1", asked.adaptive)
+        case "auto_tune":
+            return ConfigMismatchError("auto_tune", stored == "1", asked.auto_tune)
+        case field if field in _RATES:
+            return ConfigMismatchError(field, int(stored), getattr(asked, field))
     return ConfigMismatchError(reply.field, stored, "that of this version of loco-redis")

@@ -30,6 +30,7 @@ class Status(IntEnum):
     TASK_RUNNING = 11
     CONFLICT = 12
     LATE = 13
+    REFUSED = 14
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +45,14 @@ class Grant:
     waited_ticks: int
     score: float
     has_body: bool
+    flags: str
     task_id: str | None
 
     @classmethod
     def parse(cls, text: bytes) -> Self:
-        sequence, slot, token, weight, attempt, waited, score, has_body, task = text.split(b"|")
+        sequence, slot, token, weight, attempt, waited, score, has_body, flags, task = text.split(
+            b"|"
+        )
         return cls(
             int(sequence),
             int(slot),
@@ -58,25 +62,45 @@ class Grant:
             int(waited),
             float(score),
             has_body == b"1",
+            flags.decode(),
             task.decode() if task else None,
         )
 
 
 @dataclass(frozen=True, slots=True)
 class StoredConfig:
-    """What Redis holds: lease in seconds, ``max_waiters`` None without a limit."""
+    """What Redis holds: lease in seconds, ``max_waiters`` None without a limit, rates 0 without one."""
 
     capacity: int
     alpha: float
     lease: float
     max_waiters: int | None
     version: int
+    rpm: int = 0
+    rpm_burst: int = 0
+    tpm: int = 0
+    tpm_burst: int = 0
+    adaptive: int = 0
+    auto_tune: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a task was not let in: the policy and the facts, in the script's units."""
+
+    policy: str
+    facts: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
     status: Status
     serial: int
+
+
+@dataclass(frozen=True, slots=True)
+class RefusableReply(Reply):
+    refusal: Refusal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +118,7 @@ class HeartbeatReply(Reply):
     delivered: int = 0
     fence: int = 0
     more: bool = False
+    wake: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +129,9 @@ class GrantsReply(Reply):
 @dataclass(frozen=True, slots=True)
 class AcquireReply(Reply):
     tick: int = 0
+    wake: int = 0
     grants: tuple[Grant, ...] = ()
+    refusal: Refusal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +161,51 @@ class CloseReply(Reply):
 class ReapReply(Reply):
     reaped: int = 0
     more: bool = False
+    wake: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ThrottleReply(Reply):
+    pause: float = 0.0
+    limit: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What governance says of one agent or tenant; costs in units, times in seconds.
+
+    Attributes:
+        scope: ``a`` or ``t``, then the agent or the tenant.
+        limit: None without one; mode: r(eject), a(lert), d(owngrade).
+        period: "", "day", "month" or seconds.
+        over: spent or reserved beyond the limit without having been refused.
+        cap, held: most slots at once, and slots held; held is only counted where there is a cap.
+        rate, rate_period: tasks that its rate policy lets in per period; None without one.
+        rate_wait: until it lets in as many at once again as it ever does.
+    """
+
+    scope: str
+    limit: float | None
+    mode: str
+    period: str
+    spent: float
+    unsettled: float
+    reserved: float
+    over: float
+    cap: int | None
+    held: int
+    rate: float | None
+    rate_period: float
+    rate_wait: float
+
+    @property
+    def used(self) -> float:
+        return self.spent + self.unsettled + self.reserved
+
+
+@dataclass(frozen=True, slots=True)
+class StandingReply(Reply):
+    standings: tuple[Standing, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,13 +230,57 @@ def _grants(values: list[Any]) -> tuple[Grant, ...]:
 
 
 def _config(values: list[Any]) -> StoredConfig:
-    capacity, alpha, lease, max_waiters, version = values
+    capacity, alpha, lease, max_waiters, version, *pace = values
     limit = None if int(max_waiters) < 0 else int(max_waiters)
-    return StoredConfig(int(capacity), float(alpha), int(lease) / 1e6, limit, int(version))
+    return StoredConfig(
+        int(capacity), float(alpha), int(lease) / 1e6, limit, int(version), *map(int, pace)
+    )
 
 
 def reply(values: list[Any]) -> Reply:
     return Reply(Status(values[0]), values[1])
+
+
+def _refusal(values: list[Any]) -> Refusal:
+    policy, *facts = (v.decode() if isinstance(v, bytes) else str(v) for v in values)
+    return Refusal(policy, tuple(facts))
+
+
+def refusable(values: list[Any]) -> RefusableReply:
+    status = Status(values[0])
+    refusal = _refusal(values[2:]) if status is Status.REFUSED else None
+    return RefusableReply(status, values[1], refusal)
+
+
+def throttled(values: list[Any]) -> ThrottleReply:
+    if len(values) < 4:
+        return ThrottleReply(Status(values[0]), values[1])
+    return ThrottleReply(Status(values[0]), values[1], values[2] / 1e6, values[3])
+
+
+def _standing(row: list[Any]) -> Standing:
+    scope, limit, mode, period, *money, cap, held, rate, rate_period, wait = row
+    spent, unsettled, reserved, over = (int(part) / 1000 for part in money)
+    span = period.decode()
+    return Standing(
+        scope=scope.decode(),
+        limit=int(limit) / 1000 if limit else None,
+        mode=mode.decode(),
+        period=str(int(span) / 1e6) if span.isdigit() else span,
+        spent=spent,
+        unsettled=unsettled,
+        reserved=reserved,
+        over=over,
+        cap=int(cap) if cap else None,
+        held=int(held),
+        rate=int(rate) / 1000 if rate else None,
+        rate_period=int(rate_period or 0) / 1e6,
+        rate_wait=wait / 1e6,
+    )
+
+
+def standing(values: list[Any]) -> StandingReply:
+    return StandingReply(Status(values[0]), values[1], tuple(map(_standing, values[2:])))
 
 
 def opened(values: list[Any]) -> OpenReply:
@@ -173,14 +289,16 @@ def opened(values: list[Any]) -> OpenReply:
         return OpenReply(status, values[1], field=values[2].decode(), stored=values[3].decode())
     if status is not Status.OK:
         return OpenReply(status, values[1])
-    return OpenReply(status, values[1], _config(values[2:7]), values[7])
+    return OpenReply(status, values[1], _config(values[2:13]), values[13])
 
 
 def heartbeat(values: list[Any]) -> HeartbeatReply:
     if values[0] != Status.OK:
         return HeartbeatReply(Status(values[0]), values[1])
-    _, serial, lease, version, delivered, fence, more = values
-    return HeartbeatReply(Status.OK, serial, lease / 1e6, version, delivered, fence, more == 1)
+    _, serial, lease, version, delivered, fence, more, wake = values
+    return HeartbeatReply(
+        Status.OK, serial, lease / 1e6, version, delivered, fence, more == 1, wake
+    )
 
 
 def with_grants(values: list[Any]) -> GrantsReply:
@@ -190,7 +308,9 @@ def with_grants(values: list[Any]) -> GrantsReply:
 def acquired(values: list[Any]) -> AcquireReply:
     if len(values) < 3:
         return AcquireReply(Status(values[0]), values[1])
-    return AcquireReply(Status(values[0]), values[1], values[2], _grants(values[3:]))
+    if values[0] == Status.REFUSED:
+        return AcquireReply(Status.REFUSED, values[1], refusal=_refusal(values[2:]))
+    return AcquireReply(Status(values[0]), values[1], values[2], values[3], _grants(values[4:]))
 
 
 def released(values: list[Any]) -> ReleaseReply:
@@ -202,9 +322,10 @@ def released(values: list[Any]) -> ReleaseReply:
 
 
 def reconfigured(values: list[Any]) -> ReconfigureReply:
-    if len(values) < 7:
+    if len(values) < 13:
         return ReconfigureReply(Status(values[0]), values[1])
-    return ReconfigureReply(Status(values[0]), values[1], _config(values[2:7]), _grants(values[7:]))
+    config = _config(values[2:13])
+    return ReconfigureReply(Status(values[0]), values[1], config, _grants(values[13:]))
 
 
 def settled(values: list[Any]) -> SettleReply:
@@ -218,7 +339,7 @@ def closed(values: list[Any]) -> CloseReply:
 def reaped(values: list[Any]) -> ReapReply:
     if len(values) < 4:
         return ReapReply(Status(values[0]), values[1])
-    return ReapReply(Status(values[0]), values[1], values[2], values[3] == 1)
+    return ReapReply(Status(values[0]), values[1], values[2], values[3] == 1, values[4])
 
 
 def polled(values: list[Any]) -> PollReply:
@@ -288,7 +409,20 @@ def snapshot(name: str, values: list[Any]) -> SnapshotReply:
     if status is not Status.OK:
         return SnapshotReply(status, values[1])
     _, serial, numbers, dead, agents, holders, waiters, sessions = values
-    tick, alpha, capacity, max_waiters, lease, version, peak, granted, done, lost = numbers
+    (
+        tick,
+        alpha,
+        capacity,
+        max_waiters,
+        lease,
+        version,
+        peak,
+        granted,
+        done,
+        lost,
+        effective,
+        hold,
+    ) = numbers
     return SnapshotReply(
         status,
         serial,
@@ -306,6 +440,8 @@ def snapshot(name: str, values: list[Any]) -> SnapshotReply:
             released=done,
             reclaimed=lost,
             dead_tasks=dead,
+            effective_capacity=effective,
+            paused_for=hold / 1e6,
             agents=tuple(map(_agent, agents)),
             holders=tuple(sorted(map(_holder, holders), key=lambda holder: holder.slot)),
             waiters=tuple(map(_waiter, sorted(waiters, key=lambda row: row[4]))),

@@ -19,7 +19,9 @@ from loco_redis.errors import (
     BackpressureError,
     ShutdownError,
 )
+from loco_redis.governance._refusals import error_of
 from loco_redis.lease import BaseLease
+from loco_redis.models import attribution
 
 if TYPE_CHECKING:
     from loco_redis._session import Session
@@ -36,11 +38,16 @@ class Requests:
         self._parked: dict[Request, None] = {}
 
     def acquire(
-        self, agent_id: str, agent: bytes, weight: int | None, timeout: float | None
+        self,
+        agent_id: str,
+        agent: bytes,
+        weight: int | None,
+        timeout: float | None,
+        given: bytes = b"",
     ) -> Request:
         """Ask for a slot; `weight` None serves the agent's oldest durable task."""
         session = self._session
-        request = Request(session.loop.create_future(), agent_id, agent, weight, timeout)
+        request = Request(session.loop.create_future(), agent_id, agent, weight, timeout, given)
         if session.is_open:
             self._submit(request)
         else:
@@ -48,8 +55,9 @@ class Requests:
             session.loop.call_later(session.backend_timeout, self._give_up, request)
         return request
 
-    def withdraw(self, request: Request) -> None:
-        """The caller wants it no more: whatever it has or gets in Redis is given back."""
+    def withdraw(self, request: Request, is_late: bool = False) -> None:
+        """The caller wants it no more, or its time is up (`is_late`): whatever it has or gets in
+        Redis is given back."""
         ledger = request.ledger
         if ledger is None:
             self._parked.pop(request, None)
@@ -61,13 +69,13 @@ class Requests:
         if request.entry is not None and self._session.outbox.drop(request.entry):
             ledger.answered(request.sequence)
         else:
-            self._cancel(ledger, request.sequence)
+            self._cancel(ledger, request.sequence, is_late)
 
     def time_out(self, request: Request) -> None:
         """The caller's time is up."""
         if request.future.done():
             return
-        self.withdraw(request)
+        self.withdraw(request, is_late=True)
         if self._session.outbox.failure is not None and not request.acknowledged:
             request.fail(self._session.unavailable("no reply in time"))
         else:
@@ -88,6 +96,8 @@ class Requests:
             sequence=sequence,
             token=lease.token,
             charge=charge,
+            cell=_cell(lease),
+            labels=attribution(lease._task),
         )
         done, late = partial(self._released, ledger, future), partial(_give_up_on, future)
         session.outbox.post(command, done, session.backend_timeout, late)
@@ -136,6 +146,7 @@ class Requests:
             sequence=sequence,
             agent=request.agent,
             weight=request.weight,
+            given=request.given,
         )
         done = partial(self._acquired, request, ledger, sequence)
         patience = session.backend_timeout if request.tries_once else request.timeout
@@ -165,10 +176,13 @@ class Requests:
         if sequence not in ledger.requests:
             return
         request.acknowledged = True
+        self._session.waker.at(value.wake)
         name = self._session.name
         if value.status is Status.BACKPRESSURE:
             limit = self._session.config.max_waiters or 0
             self._refuse(request, ledger, BackpressureError(name, limit, limit))
+        elif value.refusal is not None:
+            self._refuse(request, ledger, error_of(value.refusal, request.agent_id))
         elif value.status is Status.FINISHED:
             self._refuse(request, ledger, BackendError(f"request {sequence} has ended before"))
         elif request.tries_once:
@@ -178,9 +192,13 @@ class Requests:
         ledger.requests.pop(request.sequence, None)
         request.fail(error)
 
-    def _cancel(self, ledger: Ledger, sequence: int) -> None:
+    def _cancel(self, ledger: Ledger, sequence: int, is_late: bool) -> None:
         command = self._session.scripts.cancel(
-            session=ledger.session, floor=ledger.floor, seen=ledger.seen, sequence=sequence
+            session=ledger.session,
+            floor=ledger.floor,
+            seen=ledger.seen,
+            sequence=sequence,
+            is_late=is_late,
         )
         self._session.outbox.post(command, partial(self._cancelled, ledger, sequence))
 
@@ -211,6 +229,12 @@ class Requests:
             future.set_exception(value)
         else:
             future.set_result(value)
+
+
+def _cell(lease: BaseLease) -> str:
+    """Where its wait belongs in the histograms: octaves of ticks and of microseconds."""
+    ticks, waited = lease.waited_ticks, int(lease.waited * 1e6)
+    return f"{ticks.bit_length():02d}{waited.bit_length():02d}"
 
 
 def _give_up_on(future: Released) -> None:

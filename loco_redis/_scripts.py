@@ -33,6 +33,13 @@ VERBS = (
     "poll",
     "agent",
     "snapshot",
+    "throttle",
+    "govern",
+    "spend",
+    "judge",
+    "tally",
+    "check",
+    "standing",
     "dump",
 )
 
@@ -120,6 +127,12 @@ class Scripts:
         alpha: float | None,
         lease: int | None,
         max_waiters: int | None,
+        rpm: int | None,
+        rpm_burst: int | None,
+        tpm: int | None,
+        tpm_burst: int | None,
+        adaptive: int | None,
+        auto_tune: int | None,
     ) -> Command[replies.OpenReply]:
         return self._command(
             "open",
@@ -132,6 +145,12 @@ class Scripts:
             _alpha(alpha),
             _optional(lease),
             _optional(max_waiters),
+            _optional(rpm),
+            _optional(rpm_burst),
+            _optional(tpm),
+            _optional(tpm_burst),
+            _optional(adaptive),
+            _optional(auto_tune),
         )
 
     def heartbeat(self, *, session: str, floor: int, seen: int) -> Command[replies.HeartbeatReply]:
@@ -148,10 +167,11 @@ class Scripts:
         weight: int,
         max_attempts: int,
         body: bytes,
-    ) -> Command[replies.Reply]:
+        given: bytes,
+    ) -> Command[replies.RefusableReply]:
         request = rid(session, sequence)
-        args = (floor, seen, request, agent, weight, max_attempts, body)
-        return self._command("submit", replies.reply, session, *args)
+        args = (floor, seen, request, agent, weight, max_attempts, body, given)
+        return self._command("submit", replies.refusable, session, *args)
 
     def acquire(
         self,
@@ -162,28 +182,45 @@ class Scripts:
         sequence: int,
         agent: bytes,
         weight: int | None,
+        given: bytes,
     ) -> Command[replies.AcquireReply]:
         request = rid(session, sequence)
-        args = (floor, seen, request, agent, "" if weight is None else weight)
+        args = (floor, seen, request, agent, "" if weight is None else weight, given)
         return self._command("acquire", replies.acquired, session, *args)
 
     def release(
-        self, *, session: str, floor: int, seen: int, sequence: int, token: int, charge: bool
+        self,
+        *,
+        session: str,
+        floor: int,
+        seen: int,
+        sequence: int,
+        token: int,
+        charge: bool,
+        cell: str,
+        labels: bytes,
     ) -> Command[replies.ReleaseReply]:
-        args = (floor, seen, rid(session, sequence), token, int(charge))
+        args = (floor, seen, rid(session, sequence), token, int(charge), cell, labels)
         return self._command("release", replies.released, session, *args)
 
     def cancel(
-        self, *, session: str, floor: int, seen: int, sequence: int
+        self, *, session: str, floor: int, seen: int, sequence: int, is_late: bool
     ) -> Command[replies.GrantsReply]:
-        request = rid(session, sequence)
-        return self._command("cancel", replies.with_grants, session, floor, seen, request)
+        args = (floor, seen, rid(session, sequence), int(is_late))
+        return self._command("cancel", replies.with_grants, session, *args)
 
     def settle(
-        self, *, session: str, sequence: int, token: int, cost: int
+        self,
+        *,
+        session: str,
+        sequence: int,
+        token: int,
+        cost: int,
+        tokens: int | None,
+        labels: bytes,
     ) -> Command[replies.SettleReply]:
-        request = rid(session, sequence)
-        return self._command("settle", replies.settled, session, request, token, cost)
+        args = (rid(session, sequence), token, cost, _optional(tokens), labels)
+        return self._command("settle", replies.settled, session, *args)
 
     def cancel_task(
         self, *, session: str, floor: int, seen: int, sequence: int, task_id: str
@@ -200,9 +237,9 @@ class Scripts:
         sequence: int,
         agent: bytes,
         agent_type: str,
-    ) -> Command[replies.Reply]:
+    ) -> Command[replies.RefusableReply]:
         args = (floor, seen, rid(session, sequence), agent, agent_type)
-        return self._command("register", replies.reply, session, *args)
+        return self._command("register", replies.refusable, session, *args)
 
     def unregister(
         self, *, session: str, floor: int, seen: int, sequence: int, agent: bytes
@@ -221,6 +258,12 @@ class Scripts:
         capacity: int | None,
         alpha: float | None,
         max_waiters: int | None,
+        rpm: int | None,
+        rpm_burst: int | None,
+        tpm: int | None,
+        tpm_burst: int | None,
+        adaptive: int | None,
+        auto_tune: int | None,
     ) -> Command[replies.ReconfigureReply]:
         return self._command(
             "reconfigure",
@@ -233,6 +276,12 @@ class Scripts:
             _optional(capacity),
             _alpha(alpha),
             _optional(max_waiters),
+            _optional(rpm),
+            _optional(rpm_burst),
+            _optional(tpm),
+            _optional(tpm_burst),
+            _optional(adaptive),
+            _optional(auto_tune),
         )
 
     def close(self, *, session: str, seen: int) -> Command[replies.CloseReply]:
@@ -249,6 +298,57 @@ class Scripts:
 
     def snapshot(self, *, limit: int) -> Command[replies.SnapshotReply]:
         return self._command("snapshot", self._snapshot, "", limit)
+
+    def throttle(
+        self, *, session: str, floor: int, seen: int, sequence: int, token: int, pause: int
+    ) -> Command[replies.ThrottleReply]:
+        args = (floor, seen, rid(session, sequence), token, pause)
+        return self._command("throttle", replies.throttled, session, *args)
+
+    def govern(
+        self, *, session: str, floor: int, seen: int, sequence: int, changes: bytes
+    ) -> Command[replies.GrantsReply]:
+        args = (floor, seen, rid(session, sequence), changes)
+        return self._command("govern", replies.with_grants, session, *args)
+
+    def spend(
+        self,
+        *,
+        session: str,
+        floor: int,
+        seen: int,
+        sequence: int,
+        scope: bytes,
+        cost: int | None,
+    ) -> Command[replies.Reply]:
+        args = (floor, seen, rid(session, sequence), scope, _optional(cost))
+        return self._command("spend", replies.reply, session, *args)
+
+    def judge(
+        self,
+        *,
+        session: str,
+        floor: int,
+        seen: int,
+        sequence: int,
+        agent: bytes,
+        signal: str,
+        waited: int,
+    ) -> Command[replies.Reply]:
+        args = (floor, seen, rid(session, sequence), agent, signal, waited)
+        return self._command("judge", replies.reply, session, *args)
+
+    def tally(
+        self, *, session: str, floor: int, seen: int, sequence: int, entries: bytes
+    ) -> Command[replies.Reply]:
+        args = (floor, seen, rid(session, sequence), entries)
+        return self._command("tally", replies.reply, session, *args)
+
+    def check(self, *, agent: bytes, weight: int, given: bytes) -> Command[replies.RefusableReply]:
+        return self._command("check", replies.refusable, "", agent, weight, given)
+
+    def standing(self, *, scopes: bytes) -> Command[replies.StandingReply]:
+        return self._command("standing", replies.standing, "", scopes)
 
     def dump(self) -> Command[list[Any]]:
         return self._command("dump", list, "")

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from loco_redis._connect import Connector
@@ -23,6 +23,7 @@ from loco_redis._replies import HeartbeatReply, Reply, Status, StoredConfig
 from loco_redis._requests import Requests
 from loco_redis._scripts import Command, Scripts, rid
 from loco_redis._tasks import end
+from loco_redis._waker import Waker
 from loco_redis.config import Endpoint, Settings
 from loco_redis.errors import (
     BackendError,
@@ -31,6 +32,8 @@ from loco_redis.errors import (
     LocoRedisError,
     SessionExpiredError,
 )
+from loco_redis.governance._refusals import error_of
+from loco_redis.governance._rules import packed
 from loco_redis.lease import BaseLease
 from loco_redis.models import Agent
 
@@ -59,7 +62,10 @@ class Session:
         self.loop = asyncio.get_running_loop()
         self.scripts = Scripts(settings.name)
         self.ledger = Ledger()
-        self.requests, self.grants = Requests(self), Grants(self)
+        self.requests, self.grants, self.waker = Requests(self), Grants(self), Waker(self)
+        self.rules: list[
+            Callable[[Session], Awaitable[None]]
+        ] = []  # set anew with an emptied server
         self._agents: dict[str, Agent] = {}  # registered by us: restored with the session
         self._settings, self._endpoint = settings, endpoint
         self._opened, self._idle = asyncio.Event(), asyncio.Event()
@@ -103,12 +109,12 @@ class Session:
         self.outbox = Outbox(connector, self.scripts, self.where, self.grants.poll)
         self.outbox.start()
         push(self.outbox.aclose, _CLOSE_TIMEOUT)
-        inbox = Inbox(connector, self.grants.hint, self.grants.poll)
+        inbox = Inbox(connector, self.grants.hint, self.waker.at, self.grants.poll)
         push(inbox.aclose)
         self._presence = Presence(self.scripts, self.outbox, inbox, self.where)
         await self._presence.prepare(self.backend_timeout)
-        asked = Asked(settings.capacity, settings.alpha, settings.lease_ttl, settings.max_waiters)
         push(self._leave)
+        asked = Asked.of(settings)
         self.config = await self._presence.enter(self.ledger, asked, self.backend_timeout)
         self._heartbeat = Heartbeat(
             endpoint, self.scripts, self.config.lease, settings.max_stall, self._heard
@@ -150,7 +156,7 @@ class Session:
     async def _reopen(self) -> None:
         while True:
             try:
-                self.config = await self._presence.restore(
+                self.config, emptied = await self._presence.restore(
                     self.ledger, self.config, self.backend_timeout
                 )
                 break
@@ -167,11 +173,15 @@ class Session:
         for agent in [*self._agents.values()]:
             with contextlib.suppress(LocoRedisError):
                 await self.register(agent)
+        for install in self.rules if emptied else ():
+            with contextlib.suppress(LocoRedisError):
+                await install(self)
 
     def _heard(self, ledger: Ledger, beat: HeartbeatReply) -> None:
         if ledger is not self.ledger:
             return
         self.grants.heard(ledger, beat)
+        self.waker.at(beat.wake)
         if beat.status is Status.OK and beat.version != self.config.version:
             self._presence.refresh(ledger, self.backend_timeout, self._reconfigured)
 
@@ -226,10 +236,14 @@ class Session:
                 raise expired
 
     async def register(self, agent: Agent) -> None:
+        name = agent.agent_id.encode()
+        reply, _ = await self.once(self.scripts.register, agent=name, agent_type=agent.agent_type)
+        if reply.refusal is not None:
+            raise error_of(reply.refusal, agent.agent_id)
         self._agents[agent.agent_id] = agent
-        await self.once(
-            self.scripts.register, agent=agent.agent_id.encode(), agent_type=agent.agent_type
-        )
+        if agent.max_concurrency is not None:
+            cap = b"%d" % agent.max_concurrency
+            await self.once(self.scripts.govern, changes=packed({b"c" + name: cap}))
 
     def forget(self, agent_id: str) -> None:
         self._agents.pop(agent_id, None)
@@ -284,6 +298,7 @@ class Session:
 
     async def _close(self) -> None:
         self._opened.clear()
+        self.waker.cancel()
         await end(self._reopening)
         await self._work.aclose()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from numbers import Real
 from typing import Any
 
@@ -58,6 +59,53 @@ def weight(value: float) -> int:
 def cost(value: float) -> int:
     """Thousandths of a settled cost, 0 to 1e12."""
     return _thousandths("cost", value, 0, MAX_COST)
+
+
+def seconds(what: str, value: Any, low: float, high: float) -> float:
+    """A number of seconds in its range."""
+    is_number = isinstance(value, Real) and not isinstance(value, bool)
+    if not (is_number and low <= value <= high):
+        raise ValueError(f"{what} must be from {low:g} to {high:g} seconds, got {shown(value)}")
+    return float(value)
+
+
+def whole(what: str, value: int | None, low: int, high: int = 10**9) -> int | None:
+    """An int in its range, or None."""
+    if value is not None and not (type(value) is int and low <= value <= high):
+        raise ValueError(
+            f"{what} must be an int from {low} to {high:g}, or None, got {shown(value)}"
+        )
+    return value
+
+
+def number(what: str, value: Any, low: float, high: float) -> float:
+    """A number in its range."""
+    is_number = isinstance(value, Real) and not isinstance(value, bool)
+    # NaN fails every comparison, so the range check refuses it too.
+    if not (is_number and low <= value <= high):
+        raise ValueError(f"{what} must be a number from {low:g} to {high:g}, got {shown(value)}")
+    return float(value)
+
+
+def count(what: str, value: int, low: int, high: int) -> int:
+    """An int in its range."""
+    if not (type(value) is int and low <= value <= high):
+        raise ValueError(f"{what} must be an int from {low:,} to {high:,}, got {shown(value)}")
+    return value
+
+
+def label(what: str, value: str) -> bytes:
+    """UTF-8 of a text by which figures are counted: up to 512 bytes without NUL."""
+    encoded = None
+    if isinstance(value, str):
+        with suppress(UnicodeEncodeError):
+            encoded = value.encode()
+    if encoded is None or len(encoded) > MAX_AGENT_ID_BYTES or b"\0" in encoded:
+        raise ValueError(
+            f"{what} must be a str of at most {MAX_AGENT_ID_BYTES} UTF-8 bytes without NUL, "
+            f"got {shown(value)}"
+        )
+    return encoded
 
 
 def payload(data: bytes | None) -> bytes | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 from collections.abc import Callable, Coroutine, Iterable
 from functools import partial
 from types import TracebackType
@@ -11,7 +13,6 @@ from loco_redis._holding import Holding, Nested, Wish
 from loco_redis._loop_thread import LoopThread, Undo
 from loco_redis.errors import ShutdownError
 from loco_redis.lease import BaseLease, enter_context, leave_context
-from loco_redis.metrics import SchedulerMetrics
 from loco_redis.models import Agent, AgentSnapshot, SharedResource, Snapshot, Task
 from loco_redis.scheduler import AsyncLOCOScheduler
 
@@ -27,9 +28,13 @@ class BlockingLease(BaseLease):
         super().__init__(*args)
         self._run = run
 
-    def settle(self, cost: float) -> None:
+    def settle(self, cost: float, tokens: int | None = None) -> None:
         """As `Lease.settle`."""
-        self._run(self._settle(cost))
+        self._run(self._settle(cost, tokens))
+
+    def throttled(self, retry_after: float = 1.0) -> None:
+        """As `Lease.throttled`."""
+        self._run(self._throttled(retry_after))
 
 
 class BlockingHolding(Holding):
@@ -108,7 +113,13 @@ class LOCOScheduler:
     ) -> None:
         self._core = AsyncLOCOScheduler(agents, resource, **options)
         self._thread = LoopThread(self._core.name)
-        self.metrics = BlockingMetrics(self._core.metrics, self._run)
+        self.metrics = cast(Any, Blocking(self._core.metrics, self._run))
+        self.budget = cast(Any, self._core.budget and Blocking(self._core.budget, self._run))
+        self.enforcer = cast(Any, self._core.enforcer and Blocking(self._core.enforcer, self._run))
+        self.trust_scorer = cast(
+            Any, self._core.trust_scorer and Blocking(self._core.trust_scorer, self._run)
+        )
+        self.slo = cast(Any, self._core.slo and Blocking(self._core.slo, self._run))
 
     def __repr__(self) -> str:
         return repr(self._core).replace("AsyncLOCOScheduler", "LOCOScheduler", 1)
@@ -226,17 +237,28 @@ class LOCOScheduler:
         return self._thread.run(work, undo=undo, finish=finish)
 
 
-class BlockingMetrics:
-    """`SchedulerMetrics` whose methods block."""
+class Blocking:
+    """A part of the async scheduler whose awaited methods block; so do those of its own parts."""
 
-    def __init__(self, metrics: SchedulerMetrics, run: Callable[..., Any]) -> None:
-        self._metrics, self._run = metrics, run
+    __slots__ = ("_run", "_target")
 
-    def cost_by_agent(self) -> dict[str, float]:
-        return cast(dict[str, float], self._run(self._metrics.cost_by_agent()))
+    def __init__(self, target: object, run: Callable[..., Any]) -> None:
+        self._target, self._run = target, run
 
-    def agent_cost(self, agent_id: str) -> float:
-        return cast(float, self._run(self._metrics.agent_cost(agent_id)))
+    def __repr__(self) -> str:
+        return repr(self._target)
 
-    def total_cost(self) -> float:
-        return cast(float, self._run(self._metrics.total_cost()))
+    def __dir__(self) -> list[str]:
+        return dir(self._target)
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self._target, name)
+        if inspect.iscoroutinefunction(value):
+
+            @functools.wraps(value)
+            def call(*args: Any, **kwargs: Any) -> Any:
+                return self._run(value(*args, **kwargs))
+
+            return call
+        is_part = type(value).__module__.startswith("loco_redis") and not callable(value)
+        return Blocking(value, self._run) if is_part else value

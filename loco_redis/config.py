@@ -50,7 +50,8 @@ def resolve(redis: str | AsyncClient | None) -> Endpoint:
 class Settings(BaseModel):
     """The options of one scheduler, validated. Make it with `Settings.of`.
 
-    `capacity`, `alpha` and `lease_ttl` are properties of the resource, stored in Redis: None adopts
+    `capacity`, `alpha`, `lease_ttl`, the rates and the two that adapt are the resource's, stored in
+    Redis: None adopts
     what is stored there. The others are this scheduler's own. Times are seconds.
     """
 
@@ -81,6 +82,22 @@ class Settings(BaseModel):
     max_waiters: Annotated[
         int | None, Field(ge=0, le=10**9, description="an int from 0 to 1e9, or None for no limit")
     ] = None
+    rpm: Annotated[
+        int | None, Field(ge=0, le=10**9, description="an int from 0 to 1e9, or None")
+    ] = None
+    rpm_burst: Annotated[
+        int | None, Field(ge=1, le=10**9, description="an int from 1 to 1e9, or None")
+    ] = None
+    tpm: Annotated[
+        int | None, Field(ge=0, le=10**9, description="an int from 0 to 1e9, or None")
+    ] = None
+    tpm_burst: Annotated[
+        int | None, Field(ge=1, le=10**9, description="an int from 1 to 1e9, or None")
+    ] = None
+    adaptive_capacity: Annotated[
+        bool | None, Field(description="True, False, or None to adopt")
+    ] = None
+    auto_tune: Annotated[bool | None, Field(description="True, False, or None to adopt")] = None
     lease_ttl: Annotated[
         float | None,
         Field(ge=0.2, le=3600, description="from 0.2 to 3600 seconds, or None to adopt"),

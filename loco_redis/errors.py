@@ -2,6 +2,11 @@
 
     LocoRedisError
     ├── BackpressureError        refused: as many waiters as max_waiters
+    ├── PolicyViolationError     refused by a policy: access, rate, or one of your own
+    │   └── BudgetExceededError      it would cost more than the agent may spend
+    │       └── TenantCostExceededError    more than its tenant may spend
+    ├── TenantLimitError         the tenant has as many agents as it may
+    ├── UnknownTenantError       no such tenant                          (also ValueError)
     ├── ShutdownError            this scheduler is closing or closed
     ├── AcquireTimeoutError      no slot within the caller's timeout     (also TimeoutError)
     ├── LeaseLostError           the slot was taken back while it was held
@@ -56,6 +61,67 @@ class BackpressureError(LocoRedisError):
             f"{name!r} has {waiters} waiters and max_waiters={max_waiters}: "
             "retry later, shed load, or raise max_waiters"
         )
+
+
+class PolicyViolationError(LocoRedisError):
+    """A policy refuses the task; it left no trace. `retry_after` (seconds) says when it may pass,
+    where time helps."""
+
+    retry_after: float | None = None
+
+    def __init__(
+        self, policy_name: str, agent_id: str, detail: str, retry_after: float | None = None
+    ) -> None:
+        self.policy_name, self.agent_id, self.detail = policy_name, agent_id, detail
+        message = f"policy {policy_name!r} refuses agent {agent_id!r}: {detail}"
+        if retry_after is not None:
+            self.retry_after = retry_after
+            message += f"; it may pass in {retry_after} s"
+        super().__init__(message)
+
+
+class BudgetExceededError(PolicyViolationError):
+    """The task would take its agent beyond its budget. All amounts are in units of cost."""
+
+    def __init__(self, agent_id: str, limit: float, used: float, asked: float) -> None:
+        self.limit, self.used, self.asked = limit, used, asked
+        super().__init__(
+            "budget",
+            agent_id,
+            f"{used} of {limit} is spent or reserved and {asked} more was asked for: "
+            "raise the limit, reset it, or wait for its period to end",
+        )
+
+
+class TenantCostExceededError(BudgetExceededError):
+    """The task would take the whole tenant beyond its ceiling."""
+
+    def __init__(self, tenant: str, agent_id: str, limit: float, used: float, asked: float) -> None:
+        self.tenant, self.limit, self.used, self.asked = tenant, limit, used, asked
+        detail = (
+            f"{used} of the {limit} that {tenant!r} may spend is spent or reserved and "
+            f"{asked} more was asked for: raise cost_ceiling"
+        )
+        PolicyViolationError.__init__(self, "tenant", agent_id, detail)
+
+
+class TenantLimitError(LocoRedisError):
+    """The tenant has as many agents as it may."""
+
+    def __init__(self, tenant: str, max_agents: int) -> None:
+        self.tenant, self.max_agents = tenant, max_agents
+        super().__init__(
+            f"tenant {tenant!r} has {max_agents} agents, as many as it may: "
+            "unregister one or raise max_agents"
+        )
+
+
+class UnknownTenantError(LocoRedisError, ValueError):
+    """The named tenant is not registered."""
+
+    def __init__(self, tenant: str) -> None:
+        self.tenant = tenant
+        super().__init__(f"no tenant {tenant!r}: register_tenant() it first")
 
 
 class ShutdownError(LocoRedisError):

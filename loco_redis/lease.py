@@ -13,7 +13,7 @@ from loco_redis._ledger import Ledger
 from loco_redis._replies import Grant, Status
 from loco_redis._scripts import rid
 from loco_redis.errors import LeaseLostError
-from loco_redis.models import Task
+from loco_redis.models import Task, attribution
 
 if TYPE_CHECKING:
     from loco_redis._session import Session
@@ -112,6 +112,16 @@ class BaseLease:
         return self._grant.score
 
     @property
+    def downgraded(self) -> bool:
+        """The agent is over its budget, which is in mode "downgrade": choose a cheaper model."""
+        return "d" in self._grant.flags
+
+    @property
+    def over_budget(self) -> bool:
+        """The task was let in although the agent's budget is used up ("alert" or "downgrade")."""
+        return "d" in self._grant.flags or "e" in self._grant.flags
+
+    @property
     def lost(self) -> bool:
         """Redis has taken the slot back; somebody else may hold it now."""
         return self._state is _State.LOST
@@ -125,18 +135,29 @@ class BaseLease:
     def released(self) -> bool:
         return self._state is _State.RELEASED
 
-    async def _settle(self, cost: float) -> None:
+    async def _settle(self, cost: float, tokens: int | None) -> None:
         units = validate.cost(cost)
+        validate.whole("tokens", tokens, 0)
         if self.released:
             raise RuntimeError("the lease has been released: settle its cost before")
         session, ledger = self._session, self._ledger
         command = session.scripts.settle(
-            session=ledger.session, sequence=self._grant.sequence, token=self.token, cost=units
+            session=ledger.session,
+            sequence=self._grant.sequence,
+            token=self.token,
+            cost=units,
+            tokens=tokens,
+            labels=attribution(self._task),
         )
         reply, retried = await session.outbox.send(command, session.backend_timeout)
         # A late settlement that was sent twice finds nothing the second time.
         if reply.status not in (Status.OK, Status.LATE) and not retried:
             raise LeaseLostError(self.name, self.token)
+
+    async def _throttled(self, retry_after: float) -> None:
+        pause = round(validate.seconds("retry_after", retry_after, 0, 86_400) * 1e6)
+        session = self._session
+        await session.once(session.scripts.throttle, token=self.token, pause=pause)
 
     def _watch(self, body: asyncio.Task[Any]) -> None:
         """`body` is to be cancelled when the lease is lost."""
@@ -175,8 +196,9 @@ class Lease(BaseLease):
 
     __slots__ = ()
 
-    async def settle(self, cost: float) -> None:
+    async def settle(self, cost: float, tokens: int | None = None) -> None:
         """Say what the work really cost (0 to 1e12); it replaces the weight, and an earlier call.
+        `tokens` correct the estimate that was counted against the resource's `tpm`.
 
         Raises:
             ValueError: a cost out of range.
@@ -184,7 +206,16 @@ class Lease(BaseLease):
             LeaseLostError: it was lost, and Redis has no record of it any more. (One that Redis
                 remembers is settled late, once.)
         """
-        await self._settle(cost)
+        await self._settle(cost, tokens)
+
+    async def throttled(self, retry_after: float = 1.0) -> None:
+        """The provider said that it is too much (HTTP 429, 529): no process of the fleet is granted
+        for `retry_after` seconds; with `adaptive_capacity` fewer hold slots at once afterwards.
+
+        Raises:
+            ValueError: not a number of seconds from 0 to 86,400.
+        """
+        await self._throttled(retry_after)
 
 
 #: The leases held in this context; child tasks inherit it.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from enum import Enum
 from typing import Any
 
 from loco_redis import _validate as validate
@@ -20,7 +21,8 @@ _DEFAULT_ATTEMPTS, _MAX_ATTEMPTS = 3, 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Agent:
-    """A named competitor. `agent_type` is a label such as "webhook" or "batch".
+    """A named competitor. `agent_type` is a label such as "webhook" or "batch"; `max_concurrency` is
+    the most slots it may hold at once, None leaving that as it is.
 
     Raises:
         ValueError: an empty id, one of more than 512 UTF-8 bytes, or with a NUL.
@@ -28,10 +30,12 @@ class Agent:
 
     agent_id: str
     agent_type: str = ""
+    max_concurrency: int | None = None
 
     def __post_init__(self) -> None:
         validate.agent_id(self.agent_id)
         _text("agent_type", self.agent_type)
+        validate.whole("max_concurrency", self.max_concurrency, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +44,22 @@ class SharedResource:
 
     `capacity=None` adopts what Redis has stored; 0 pauses: nothing is granted.
 
+    Attributes:
+        rpm, tpm: grants and tokens that the resource takes a minute; 0 = no limit, None adopts. A
+            grant waits until there is a slot and both allow it.
+        rpm_burst, tpm_burst: how much of it may come at once; by default a second's requests and
+            six seconds' tokens.
+
     Raises:
-        ValueError: a name outside [A-Za-z0-9_-]{1,64}, a negative capacity.
+        ValueError: a name outside [A-Za-z0-9_-]{1,64}, a negative number.
     """
 
     name: str
     capacity: int | None = None
+    rpm: int | None = None
+    tpm: int | None = None
+    rpm_burst: int | None = None
+    tpm_burst: int | None = None
 
     def __post_init__(self) -> None:
         validate.resource_name(self.name)
@@ -57,6 +71,14 @@ class SharedResource:
                 "capacity must be an int from 0 (paused), or None to adopt, "
                 f"got {validate.shown(capacity)}"
             )
+        for name, share in (("rpm", 60), ("tpm", 10)):
+            rate, burst = getattr(self, name), getattr(self, f"{name}_burst")
+            validate.whole(name, rate, 0)
+            validate.whole(f"{name}_burst", burst, 1)
+            if burst is not None and not rate:
+                raise ValueError(f"{name}_burst={burst} without {name}: give the rate, too")
+            if rate and burst is None:
+                object.__setattr__(self, f"{name}_burst", max(1, rate // share))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +87,12 @@ class Task:
 
     Attributes:
         weight: its cost proxy, 1 to 1e9; an agent with more weight queued ranks higher.
+        cost: what it is expected to cost, reserved from budgets; None: its weight.
+        tokens: LLM tokens it is expected to need, counted against the resource's `tpm`.
         task_type: a label, e.g. "anthropic:sonnet".
         payload: up to 1 MiB for whoever serves a durable task; never logged.
         max_attempts: a durable task is listed as dead after so many starts; 0 = no limit.
-        labels: security labels of its data.
+        labels: security labels of its data, such as {"input": SecurityLabel.INTERNAL}.
         session_id, team, workflow, model: whom its cost is attributed to.
         task_id, attempt: of a durable task, filled in by the scheduler; attempts count from 1.
 
@@ -87,9 +111,14 @@ class Task:
     model: str | None = None
     task_id: str | None = None
     attempt: int = 0
+    cost: float | None = None
+    tokens: int | None = None
 
     def __post_init__(self) -> None:
         validate.weight(self.weight)
+        if self.cost is not None:
+            validate.cost(self.cost)
+        validate.whole("tokens", self.tokens, 0)
         object.__setattr__(self, "payload", validate.payload(self.payload))
         attempts = self.max_attempts
         if not (type(attempts) is int and 0 <= attempts <= _MAX_ATTEMPTS):
@@ -100,11 +129,11 @@ class Task:
         for name in _TEXTS:
             value = getattr(self, name)
             if value is not None:
-                _text(name, value)
+                _word(name, value)
         if self.labels is not None:
             for key, label in self.labels.items():
                 _text("a label's name", key)
-                _text("a label", label)
+                _word("a label", label)
 
     def __repr__(self) -> str:
         shown = [
@@ -123,6 +152,37 @@ def _text(name: str, value: object) -> None:
         raise ValueError(f"{name} must be a str, got {validate.shown(value)}")
 
 
+def _word(name: str, value: object) -> None:
+    """Texts that figures are kept by."""
+    _text(name, value)
+    if len(str(value).encode(errors="replace")) > 512 or set(str(value)) & {"\0", "\x1f"}:
+        raise ValueError(
+            f"{name} must have at most 512 UTF-8 bytes and no NUL or unit separator, "
+            f"got {validate.shown(value)}"
+        )
+
+
+def given(task: Task | None) -> bytes:
+    """`cost:tokens:labels` for the scripts; empty where the task says none of them."""
+    if task is None or (task.cost is None and task.tokens is None and not task.labels):
+        return b""
+    cost = b"" if task.cost is None else b"%d" % validate.cost(task.cost)
+    tokens = b"" if task.tokens is None else b"%d" % task.tokens
+    labels = sorted(
+        {
+            str(label.value if isinstance(label, Enum) else label)
+            for label in (task.labels or {}).values()
+        }
+    )
+    return b"%b:%b:%b" % (cost, tokens, "\x1f".join(labels).encode())
+
+
+def attribution(task: Task | None) -> bytes:
+    """Whom the task's cost is for: `session, team, workflow, model` for the scripts, or nothing."""
+    names = (task.session_id, task.team, task.workflow, task.model) if task else ()
+    return "\x1f".join(name or "" for name in names).encode() if any(names) else b""
+
+
 def encode_body(task: Task) -> bytes:
     """What Redis keeps of a task besides its weight: opaque to it, empty for defaults.
 
@@ -135,6 +195,9 @@ def encode_body(task: Task) -> bytes:
         meta["max_attempts"] = task.max_attempts
     if task.labels is not None:
         meta["labels"] = dict(task.labels)
+    meta |= {
+        name: value for name in ("cost", "tokens") if (value := getattr(task, name)) is not None
+    }
     if task.payload is not None:
         meta["payload"] = 1
     if not meta:
@@ -232,6 +295,8 @@ class Snapshot:
         peak: most slots ever held at once.
         granted, released, reclaimed: counters since the scheduler exists.
         dead_tasks: durable tasks that used up their attempts.
+        effective_capacity: what may be held at present: less than capacity after a `throttled`.
+        paused_for: seconds for which nothing is granted, because a holder was throttled.
     """
 
     name: str
@@ -247,6 +312,8 @@ class Snapshot:
     released: int
     reclaimed: int
     dead_tasks: int
+    effective_capacity: int
+    paused_for: float
     agents: tuple[AgentSnapshot, ...]
     holders: tuple[Holder, ...]
     waiters: tuple[Waiter, ...]

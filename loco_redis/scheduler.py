@@ -11,6 +11,7 @@ from loco_redis import _validate as validate
 from loco_redis._acquisition import AcquireHandle, Acquisition
 from loco_redis._fork import ForkGuard
 from loco_redis._holding import Completed, Holding, Nested, Started, Wish
+from loco_redis._presence import Asked
 from loco_redis._replies import Status
 from loco_redis._session import Session
 from loco_redis.config import AsyncClient, Settings, resolve
@@ -22,9 +23,25 @@ from loco_redis.errors import (
     UnknownAgentError,
     UnknownTaskError,
 )
+from loco_redis.governance import (
+    BudgetManager,
+    BudgetPolicy,
+    PolicyEnforcer,
+    SLOBudget,
+    TrustScorer,
+)
+from loco_redis.governance._refusals import error_of
 from loco_redis.lease import Lease
 from loco_redis.metrics import SchedulerMetrics
-from loco_redis.models import Agent, AgentSnapshot, SharedResource, Snapshot, Task, encode_body
+from loco_redis.models import (
+    Agent,
+    AgentSnapshot,
+    SharedResource,
+    Snapshot,
+    Task,
+    encode_body,
+    given,
+)
 
 
 class AsyncLOCOScheduler:
@@ -48,6 +65,13 @@ class AsyncLOCOScheduler:
         backend_timeout: seconds to try for when Redis does not answer.
         on_task_started: called with the lease before the body runs; may be async.
         on_task_completed: called with the lease and the body's exception or None.
+        budget: what agents may spend; `scheduler.budget` reads and changes it.
+        enforcer: policies, those of Redis and your own.
+        trust_scorer: how agents' records weigh in the choice.
+        slo: what share of waits may be longer than a target.
+        adaptive_capacity: hold fewer slots after `lease.throttled()`, more again as work succeeds.
+        auto_tune: alpha follows how much waits differ and whether queues grow.
+            These four and the rates of the resource hold for the whole fleet.
 
     Raises:
         ValueError: bad arguments, in one line.
@@ -69,6 +93,12 @@ class AsyncLOCOScheduler:
         backend_timeout: float = 30.0,
         on_task_started: Started | None = None,
         on_task_completed: Completed | None = None,
+        budget: BudgetPolicy | BudgetManager | None = None,
+        enforcer: PolicyEnforcer | None = None,
+        trust_scorer: TrustScorer | None = None,
+        slo: SLOBudget | None = None,
+        adaptive_capacity: bool | None = None,
+        auto_tune: bool | None = None,
     ) -> None:
         self._agents = tuple(agents)
         for agent in self._agents:
@@ -90,6 +120,12 @@ class AsyncLOCOScheduler:
             on_lost=on_lost,
             strict=strict,
             backend_timeout=backend_timeout,
+            rpm=resource.rpm,
+            rpm_burst=resource.rpm_burst,
+            tpm=resource.tpm,
+            tpm_burst=resource.tpm_burst,
+            adaptive_capacity=adaptive_capacity,
+            auto_tune=auto_tune,
         )
         self._endpoint = resolve(redis)
         self._on_started, self._on_completed = on_task_started, on_task_completed
@@ -100,6 +136,11 @@ class AsyncLOCOScheduler:
         self._shut = False  # no new work
         self._closed = False
         self.metrics = SchedulerMetrics(self._connected)
+        self.enforcer, self.trust_scorer, self.slo = enforcer, trust_scorer, slo
+        self.budget = BudgetManager.of(budget) if budget is not None else None
+        for part in (self.budget, enforcer, trust_scorer, slo):
+            if part is not None:
+                part._bind(self._connected)
 
     def __repr__(self) -> str:
         if self._guard.forked:
@@ -204,13 +245,18 @@ class AsyncLOCOScheduler:
         agent, task = validate.agent_id(agent_id), task or Task()
         body = encode_body(task)
         session = await self._use()
-        _, task_id = await session.once(
+        if self.enforcer is not None:
+            await self.enforcer.check_custom(agent_id, task)
+        reply, task_id = await session.once(
             session.scripts.submit,
             agent=agent,
             weight=validate.weight(task.weight),
             max_attempts=task.max_attempts,
             body=body,
+            given=given(task),
         )
+        if reply.refusal is not None:
+            raise error_of(reply.refusal, agent_id)
         return task_id
 
     async def cancel_task(self, task_id: str) -> None:
@@ -280,12 +326,19 @@ class AsyncLOCOScheduler:
         alpha: float | None = None,
         optimize_for: str | None = None,
         max_waiters: int | None = None,
+        rpm: int | None = None,
+        rpm_burst: int | None = None,
+        tpm: int | None = None,
+        tpm_burst: int | None = None,
+        adaptive_capacity: bool | None = None,
+        auto_tune: bool | None = None,
         if_version: int | None = None,
     ) -> int:
         """Change the resource for everybody, at once; None keeps a value. Nobody is evicted.
 
         Args:
             max_waiters: -1 for no limit.
+            rpm, tpm: 0 for no limit; a new one sets its burst, too.
             if_version: change nothing unless this is the configuration's version.
 
         Returns:
@@ -294,20 +347,28 @@ class AsyncLOCOScheduler:
         Raises:
             ConfigConflictError: it is at another version.
         """
-        asked = Settings.of(
-            name=self.name,
-            capacity=capacity,
-            alpha=alpha,
-            optimize_for=optimize_for,
-            max_waiters=None if max_waiters == -1 else max_waiters,
-        )
+        rates = SharedResource(self.name, None, rpm, tpm, rpm_burst, tpm_burst)
+        asked = Asked.of(
+            Settings.of(
+                name=self.name,
+                capacity=capacity,
+                alpha=alpha,
+                optimize_for=optimize_for,
+                max_waiters=None if max_waiters == -1 else max_waiters,
+                rpm=rates.rpm,
+                rpm_burst=rates.rpm_burst,
+                tpm=rates.tpm,
+                tpm_burst=rates.tpm_burst,
+                adaptive_capacity=adaptive_capacity,
+                auto_tune=auto_tune,
+            )
+        ).in_script_units()
+        del asked["lease"]
         session = await self._use()
         reply, _ = await session.once(
             session.scripts.reconfigure,
             if_version=if_version or 0,
-            capacity=asked.capacity,
-            alpha=asked.alpha,
-            max_waiters=max_waiters,
+            **asked | {"max_waiters": max_waiters},
         )
         if reply.config is None:
             raise ConfigConflictError(self.name, if_version or 0, session.config.version)
@@ -374,6 +435,11 @@ class AsyncLOCOScheduler:
                 self._session = session
                 try:
                     await asyncio.gather(*map(session.register, self._agents))
+                    parts = (self.budget, self.enforcer, self.trust_scorer, self.slo)
+                    for part in parts:
+                        if part is not None:
+                            await part._install(session)
+                            session.rules.append(part._install)
                 except BaseException:
                     self._session = None
                     await session.aclose()

@@ -1,10 +1,10 @@
 -- cancel: withdraws a request, or gives back the grant that it has just won.
--- ARGV: channel session floor seen rid
+-- ARGV: channel session floor seen rid is_late (1: its caller ran out of time)
 -- Reply: status serial grants...
 -- Statuses: OK FINISHED (nothing was there) EXPIRED
 -- Cost: O(log N), and one choice where a slot comes free. Works on a full server
 -- Keeps: 1-10; also an unknown rid leaves a tombstone, so that a late duplicate cannot revive it
-local CHANNEL, SESSION, floor, seen, rid = unpack(ARGV)
+local CHANNEL, SESSION, floor, seen, rid, is_late = unpack(ARGV)
 --@include upkeep
 --@include once
 --@include withdraw
@@ -17,13 +17,21 @@ if not enter(floor, seen) then return reply(EXPIRED) end
 local request = read_request(rid)
 leave_tombstone(rid)
 if not request then return reply_with_grants(FINISHED) end
+if is_late == '1' and S.G and S.G.judge then S.G.judge(request.agent, 'timeout', 0) end
 if request.state == 'W' then
   withdraw(request)
 else -- as if the grant had not been made
-  finish(request)
+  finish(request, 0)
+  if S.G and S.G.take_rate then S.G.take_rate(request.terms, -1) end
+  if request.terms ~= '' and not request.settled then
+    --@include accounts
+    settle_terms(request.agent, request.terms, 0)
+  end
   if request.task ~= '' then
     local task = read_task(request.task)
     task.attempt = task.attempt - 1
+    --@include reserve
+    reserve(request.agent, task.terms)
     requeue(task)
   end
 end

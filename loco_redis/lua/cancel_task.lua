@@ -19,6 +19,10 @@ local task = read_task(task_id)
 if not task then return reply_with_grants(UNKNOWN_TASK) end
 if task.state == 'R' then return reply_with_grants(TASK_RUNNING) end
 drop_task(task_id)
+if task.terms ~= '' and task.state == 'Q' then
+  --@include accounts
+  settle_terms(task.agent, task.terms, 0)
+end
 leave_tombstone(rid)
 if task.state == 'D' then
   redis.call('ZREM', K.dead, task_id)
@@ -30,8 +34,9 @@ take_task(load, 'd', task.seq, task.tick, task.weight, task_id)
 if load.open > load.durable then
   local newest = lane_head(task.agent, 'o', true)
   take_open(load, newest.seq, newest.tick, newest.id)
-  add_task(load, 'b', newest.seq, newest.tick, 1000, newest.id)
-  write_waiting({ id = newest.id, lane = 'b', seq = newest.seq, tick = newest.tick, weight = 1000, agent = task.agent })
+  add_task(load, 'b', newest.seq, newest.tick, 1000, newest.id, '')
+  write_waiting({ id = newest.id, lane = 'b', seq = newest.seq, tick = newest.tick, weight = 1000, terms = '',
+    agent = task.agent })
 end
 store_load(load)
 return reply_with_grants(OK)

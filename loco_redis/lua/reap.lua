@@ -1,13 +1,15 @@
 -- reap: the upkeep alone: ends expired sessions and grants what they held.
 -- ARGV: channel session (empty: no session is needed)
--- Reply: status serial reaped more (more 1: call again)
+-- Reply: status serial reaped more wake (more 1: call again; wake: call again in so many us)
 -- Statuses: OK EXPIRED
 -- Cost: O(what expired, at most 100 requests a call). Works on a full server
 -- Keeps: 1-10
 local CHANNEL, SESSION = unpack(ARGV)
 --@include upkeep
+--@include wake
 
 redis.call('HDEL', K.vars, '') -- gets through on a full server (README.md, rule 5)
 begin()
 if not S then return reply(EXPIRED) end
-return reply(OK, reaped, S.due > 0 and S.due <= S.vnow and 1 or 0)
+grant_all()
+return reply(OK, reaped, S.due > 0 and S.due <= S.vnow and 1 or 0, wake())

@@ -1,10 +1,10 @@
 -- release: ends a lease, charges it, moves the tick and grants the slot to the next.
--- ARGV: channel session floor seen rid token charge_weight
+-- ARGV: channel session floor seen rid token charge_weight cell (of the histogram of waits) labels (whom the cost is for)
 -- Reply: status serial tick cost grants... (cost: what the lease cost in all; charge 1: its weight unless settled)
 -- Statuses: OK FINISHED (no such lease any more) EXPIRED
 -- Cost: O(log N), and one choice. Works on a full server
 -- Keeps: 1-10; a repeat changes nothing
-local CHANNEL, SESSION, floor, seen, rid, token, charge_weight = unpack(ARGV)
+local CHANNEL, SESSION, floor, seen, rid, token, charge_weight, cell, labels = unpack(ARGV)
 --@include upkeep
 --@include finish
 --@include charge
@@ -17,17 +17,35 @@ local request = read_request(rid)
 if not request or request.state ~= 'G' or request.token ~= token then
   return reply_with_grants(FINISHED, S.tick, 0)
 end
-finish(request)
+finish(request, 1)
 local cost = request.settled
 if not cost then
   cost = charge_weight == '1' and request.weight or 0
+  if request.terms ~= '' then
+    --@include accounts
+    if charge_weight == '1' then cost = read_terms(request.terms) end
+    settle_terms(request.agent, request.terms, cost)
+  end
   charge(request.agent, cost)
+  if labels ~= '' then
+    --@include attribute
+    attribute(request.agent, labels, cost)
+  end
+end
+local waits = 'wait\0' .. cell .. request.agent
+if redis.call('HINCRBY', K.tallies, waits, 1) == 1 then
+  --@include tally
+  bound('wait', cell .. request.agent, 1, 50000, cell .. '__other__')
 end
 if request.task ~= '' then
   --@include task_row
   drop_task(request.task)
 end
-S.tick, S.released = S.tick + 1, S.released + 1
+S.released = S.released + 1
+if S.features then
+  --@include after_release
+  after_release(request, charge_weight == '1')
+end
 if string.sub(rid, -12) + 0 >= session.floor then
   --@include once
   leave_tombstone(rid)

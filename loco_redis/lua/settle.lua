@@ -1,13 +1,15 @@
 -- settle: says what a lease really cost; late, after its holder was given up, too.
--- ARGV: channel session rid token cost
+-- ARGV: channel session rid token cost tokens (empty: as estimated) labels (whom the cost is for)
 -- Reply: status serial cost (charged for this lease in all)
 -- Statuses: OK LATE FINISHED (no such lease, or settled late before) EXPIRED
 -- Cost: O(log N). Needs no live session
 -- Keeps: 7
-local CHANNEL, SESSION, rid, token, cost = unpack(ARGV)
+local CHANNEL, SESSION, rid, token, cost, tokens, labels = unpack(ARGV)
 --@include upkeep
 --@include request_row
 --@include charge
+--@include accounts
+--@include attribute
 
 cost = tonumber(cost)
 begin()
@@ -15,8 +17,16 @@ if not S then return reply(EXPIRED) end
 local request = read_request(rid)
 if request and request.state == 'G' and request.token == token then
   --@include granted_row
-  charge(request.agent, cost - (request.settled or 0))
+  local more = cost - (request.settled or 0)
+  local reserved, estimated, flags = read_terms(request.terms, 0)
+  charge(request.agent, more)
+  attribute(request.agent, labels, more)
+  post(request.agent, flags, request.settled and 0 or -reserved, more, 0)
   request.settled = cost
+  if tokens ~= '' and request.terms ~= '' then
+    if S.G and S.G.correct_tokens then S.G.correct_tokens(estimated, tokens + 0) end
+    request.terms = write_terms(reserved, tokens + 0, flags)
+  end
   write_granted(request)
   return reply(OK, cost)
 end
@@ -24,6 +34,12 @@ end
 local prefix = string.format('%016d|', token)
 local entry = redis.call('ZRANGEBYLEX', K.unsettled, '[' .. prefix, '(' .. prefix .. '~', 'LIMIT', 0, 1)[1]
 if not entry then return reply(FINISHED, 0) end
-charge(string.match(entry, '^%d+|%d+|(.*)$'), cost)
+local reserved, flags, agent = string.match(entry, '^%d+|(%d+)|(%a*)|(.*)$')
+charge(agent, cost)
+attribute(agent, labels, cost)
+if string.find(flags, 't', 1, true) and redis.call('HEXISTS', K.rules, 't' .. tenant_of(agent)) == 0 then
+  flags = string.gsub(flags, 't', '')
+end
+post(agent, flags, 0, cost, -reserved)
 redis.call('ZREM', K.unsettled, entry)
 return reply(LATE, cost)

@@ -14,7 +14,7 @@ read_state()
 if not S then return { UNCONFIGURED, 0 } end
 limit = tonumber(limit)
 local vars = { S.tick, string.format('%.17g', S.alpha), S.capacity, S.max_waiters, S.lease, S.version, S.peak, S.granted,
-  S.released, S.reclaimed }
+  S.released, S.reclaimed, S.limit, math.max((S.hold or 0) - S.vnow, 0) }
 local a, b = coefficients(0)
 local held = holding()
 

@@ -15,5 +15,9 @@ if done_before(rid) then return reply(OK) end
 local load = load_of(agent)
 if load.bound + load.durable > 0 or (holding()[agent] or 0) > 0 then return reply(AGENT_BUSY) end
 if redis.call('HDEL', K.agents, agent) == 0 then return reply(UNKNOWN_AGENT) end
+if S.features then
+  --@include membership
+  part(agent)
+end
 leave_tombstone(rid)
 return reply(OK)

@@ -7,7 +7,7 @@ take no part in `==`; the invariants check them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -17,10 +17,25 @@ Hash = Mapping[bytes, bytes]
 Zset = Mapping[bytes, float]
 
 HASHES = frozenset(
-    ("vars", "sessions", "requests", "tasks", "bodies", "loads", "agents", "holders", "costs")
+    (
+        "vars",
+        "sessions",
+        "requests",
+        "tasks",
+        "bodies",
+        "loads",
+        "agents",
+        "holders",
+        "costs",
+        "rules",
+        "accounts",
+        "tallies",
+    )
 )
-COUNTERS = tuple(
-    b"serial tick seq fence held waiting peak granted released reclaimed raw vnow due".split()
+NOTHING = b"0|0|0|0|0|0"
+COUNTERS = (
+    *b"serial tick seq fence held waiting peak granted released reclaimed raw vnow due".split(),
+    b"features",
 )
 
 
@@ -47,6 +62,11 @@ class Dump:
     dead: Zset
     costs: Hash
     unsettled: Zset
+    rules: Hash
+    accounts: Hash
+    lines: Zset
+    tallies: Hash
+    alerts: tuple[bytes, ...]
     index: Zset = field(compare=False)
     buckets: Zset = field(compare=False)
 
@@ -72,11 +92,17 @@ def parse(reply: Sequence[Any]) -> Dump:
     values: dict[str, Any] = {}
     for suffix, kind, content in zip(reply[2::3], reply[3::3], reply[4::3], strict=True):
         name = _text(suffix).rpartition(":")[2]
-        expected = "hash" if name in HASHES else "string" if name == "slots" else "zset"
+        expected = _KINDS.get(name, "zset")
         if _text(kind) not in (expected, "none"):
             raise ValueError(f"{name} is a {_text(kind)}, not a {expected}")
         values[name] = _CONTENT[expected](content)
     values["vars"] = _vars(values["vars"])
+    # The number of values of a dimension that has none any more.
+    values["tallies"] = {
+        field: row
+        for field, row in values["tallies"].items()
+        if not (field.startswith(b"#") and row == b"0")
+    }
     return Dump(**values)
 
 
@@ -86,6 +112,8 @@ def _vars(row: Hash) -> Hash:
     if counters is None:
         return row
     config = {name: value for name, value in row.items() if name != b"counters"}
+    if config.get(b"pacing") == NOTHING:
+        del config[b"pacing"]
     return config | dict(zip(COUNTERS, counters.split(b"|"), strict=True))
 
 
@@ -107,7 +135,13 @@ def _bits(content: bytes | Sequence[Any]) -> frozenset[int]:
     )
 
 
-_CONTENT = {"hash": _hash, "zset": _zset, "string": _bits}
+_KINDS = dict.fromkeys(HASHES, "hash") | {"slots": "string", "alerts": "list"}
+_CONTENT: dict[str, Callable[[Any], Any]] = {
+    "hash": _hash,
+    "zset": _zset,
+    "string": _bits,
+    "list": tuple,
+}
 
 
 def differences(left: Dump, right: Dump) -> list[str]:
@@ -115,7 +149,7 @@ def differences(left: Dump, right: Dump) -> list[str]:
     lines = []
     for key in (f.name for f in fields(Dump) if f.compare):
         mine, other = getattr(left, key), getattr(right, key)
-        if isinstance(mine, frozenset):
+        if isinstance(mine, frozenset | tuple):
             mine, other = (dict.fromkeys(side, 1) for side in (mine, other))
         for row in sorted({*mine, *other}):
             if mine.get(row) != other.get(row):

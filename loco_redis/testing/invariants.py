@@ -14,6 +14,7 @@ from dataclasses import fields
 
 from loco_redis.testing.dump import Dump
 from loco_redis.testing.rows import (
+    AccountRow,
     IndexMember,
     LoadRow,
     QueueMember,
@@ -99,14 +100,49 @@ def queues_agree(dump: Dump) -> Iterator[str]:
     """2. Loads, depth, ready, parked and index hold exactly what the queue says."""
     yield from _loads_agree(dump)
     loads = _loads(dump)
-    ready = {agent: load for agent, load in loads.items() if load.bound + load.open > 0}
-    parked = {agent: load for agent, load in loads.items() if agent not in ready}
+    open_, closed = _homes(dump, loads)
+    ready = {agent: load for agent, load in loads.items() if agent in open_}
+    parked = {agent: load for agent, load in loads.items() if agent in closed}
+    indexed = {a: load for a, load in loads.items() if _is_candidate(load)}
     yield from _unequal("depth", dump.depth, {agent: load.q for agent, load in loads.items()})
     yield from _unequal("ready", dump.ready, {agent: load.seq for agent, load in ready.items()})
     yield from _unequal("parked", dump.parked, {agent: load.seq for agent, load in parked.items()})
-    yield from _index_agrees(dump, ready)
-    lexical = (dump.owned, dump.tombstones, dump.queue, dump.unsettled, dump.index)
+    lines = {b"%b\0%016d%b" % (_tenant(v), v.seq, a) for a, v in indexed.items() if _tenant(v)}
+    yield from _unequal("lines", set(dump.lines), lines)
+    yield from _index_agrees(dump, indexed)
+    lexical = (dump.owned, dump.tombstones, dump.queue, dump.unsettled, dump.index, dump.lines)
     yield from (f"score of {m!r}" for zset in lexical for m, score in zset.items() if score)
+
+
+def _is_candidate(load: LoadRow) -> bool:
+    return load.bound + load.open > 0 and load.place != "c"
+
+
+def _tenant(load: LoadRow) -> bytes:
+    """The capped tenant in whose line the agent stands, or nothing."""
+    return load.place.split(":")[1].encode() if load.place.startswith(":") else b""
+
+
+def _is_closed(dump: Dump, tenant: bytes) -> bool:
+    """Does a capped tenant hold as many slots as it may?"""
+    cap = dump.rules.get(b"t" + tenant, b"||").split(b"|")[2]
+    return bool(cap) and int(dump.accounts.get(b"H" + tenant, b"0")) >= int(cap)
+
+
+def _homes(dump: Dump, loads: dict[bytes, LoadRow]) -> tuple[set[bytes], set[bytes]]:
+    """Who has to be in `ready`, who in `parked`: of a line the front alone."""
+    ready, parked = set(), set()
+    fronts: set[bytes] = set()
+    for agent, load in sorted(loads.items(), key=lambda row: row[1].seq):
+        tenant = _tenant(load)
+        if not _is_candidate(load):
+            parked.add(agent)
+        elif not tenant:
+            ready.add(agent)
+        elif tenant not in fronts:
+            fronts.add(tenant)
+            (parked if _is_closed(dump, tenant) else ready).add(agent)
+    return ready, parked
 
 
 def _loads_agree(dump: Dump) -> Iterator[str]:
@@ -119,6 +155,8 @@ def _loads_agree(dump: Dump) -> Iterator[str]:
     yield from _unequal("queue and heads, rows", queued, Counter(rows))
     weights = {i: row.weight for i, row in requests.items()}
     weights |= {i: task.weight for i, task in tasks.items()}
+    terms = {i: row.terms for i, row in requests.items()}
+    terms |= {i: task.terms for i, task in tasks.items()}
     for agent in {row.agent for row in queue}:
         mine = [row for row in queue if row.agent == agent]
         lanes = Counter(row.lane for row in mine)
@@ -126,7 +164,11 @@ def _loads_agree(dump: Dump) -> Iterator[str]:
         head = next((row for row in mine if row.lane != "o"), mine[0])
         total = sum(weights[row.id] for row in mine if row.lane != "o")
         counts = (lanes["b"], lanes["d"], lanes["o"])
-        load = LoadRow(total, head.tick, head.seq, *counts, head.lane, weights[head.id], head.id)
+        place = loads[agent].place if agent in loads else ""  # a rule of its own
+        load = LoadRow(
+            total, head.tick, head.seq, *counts, head.lane, weights[head.id], place,
+            terms[head.id], head.id,
+        )  # fmt: skip
         yield from _unequal(f"load of {agent!r}", loads.get(agent), load)
 
 
@@ -139,15 +181,19 @@ def _index_agrees(dump: Dump, ready: dict[bytes, LoadRow]) -> Iterator[str]:
     sums = {row.inverse_q + ready[row.agent].q for row in members if row.agent in ready}
     if len(sums) > 1:
         yield f"inverse Q does not mirror Q: {sums}"
-    by_q = sorted((ready[row.agent].q, row.bucket) for row in members if row.agent in ready)
+    by_q = sorted((ready[row.agent].q, row.bucket[-4:]) for row in members if row.agent in ready)
     if [bucket for _, bucket in by_q] != sorted(bucket for _, bucket in by_q):
         yield f"buckets do not rise with Q: {by_q}"
     for row in members:
         bound = dump.buckets.get(row.bucket)
-        if bound is None or bound > row.tick:
+        tenant = _tenant(ready[row.agent]) if row.agent in ready else b""
+        if tenant and _is_closed(dump, tenant):
+            if bound is not None:
+                yield f"bucket {row.bucket!r} of a tenant at its cap"
+        elif bound is None or bound > row.tick:
             yield f"bucket {row.bucket!r}: {bound} is no lower bound of head tick {row.tick}"
-    if not ready and dump.buckets:
-        yield f"buckets without a candidate: {dict(dump.buckets)}"
+    if not dump.waiting and dump.buckets:
+        yield f"buckets with nobody waiting: {dict(dump.buckets)}"
 
 
 def one_state_each(dump: Dump) -> Iterator[str]:
@@ -216,16 +262,48 @@ def charged_once(dump: Dump) -> Iterator[str]:
     yield from (
         f"cost of {agent!r}: {cost!r}" for agent, cost in dump.costs.items() if int(cost) < 0
     )
+    yield from _money_agrees(dump)
     held = {lease.token for lease in dump.leases.values()}
     rows = list(map(UnsettledRow.parse, dump.unsettled))
     yield from (f"token {row.token} is held and unsettled" for row in rows if row.token in held)
-    yield from (f"unsettled weight {row.weight}" for row in rows if row.weight < 0)
+    yield from (f"unsettled cost {row.cost}" for row in rows if row.cost < 0)
+
+
+def _money_agrees(dump: Dump) -> Iterator[str]:
+    """What is reserved is what lives; nothing is beyond a limit that is not on record."""
+    reserved: Counter[bytes] = Counter()
+    live = [(t.agent, t.terms) for t in _tasks(dump).values() if t.state == "Q"]
+    live += [(r.agent, r.terms) for r in dump.leases.values() if r.settled is None]
+    live += [(r.agent, r.terms) for r in dump.waiting.values()]
+    for agent, terms in live:
+        for flag in set(terms.flags) & {"a", "t"} if terms else ():
+            name = agent if flag == "a" else agent.partition(b"/")[0]
+            reserved[flag.encode() + name] += terms.cost if terms else 0
+    found = {n: AccountRow.parse(row) for n, row in dump.accounts.items() if n[:1] in b"at"}
+    stored = {name: row.reserved for name, row in found.items() if row.reserved}
+    yield from _unequal(
+        "reserved, live reservations", stored, {k: v for k, v in reserved.items() if v}
+    )
+    default = dump.rules.get(b"b", b"|r|").split(b"|")[0]
+    for name, row in found.items():
+        if min(row.spent, row.unsettled, row.over) < 0:
+            yield f"account {name!r}: {row}"
+        limit = dump.rules.get(b"B" + name[1:], default)
+        if name[:1] == b"t":
+            limit = dump.rules.get(name, b"||").split(b"|")[1]
+        used = row.spent + row.unsettled + row.reserved
+        if limit and used > int(limit) + row.over:
+            yield f"account {name!r}: {used} of {int(limit)}, {row.over} over"
 
 
 def no_slot_idle(dump: Dump) -> Iterator[str]:
-    """8. Never a free slot while a candidate exists."""
-    free = dump.number("capacity") - dump.number("held")
-    if free > 0 and dump.ready:
+    """8. Never a free slot while a candidate exists, unless somebody was told when to look."""
+    pacing = dump.vars.get(b"pacing", b"0|0|0|0|0|0").split(b"|")
+    limit = dump.number("capacity")
+    if int(pacing[3]):
+        limit = min(limit, int(pacing[3]) // 1000)
+    free = limit - dump.number("held")
+    if free > 0 and dump.ready and int(pacing[5]) <= dump.number("vnow"):
         yield f"{free} free slots, candidates {sorted(dump.ready)}"
 
 
@@ -246,7 +324,17 @@ def at_rest(dump: Dump) -> Iterator[str]:
     dead = dict.fromkeys(dump.dead)
     yield from _unequal("tasks", set(dump.tasks), set(dead))
     yield from (f"body of {task!r}" for task in dump.bodies if task not in dead)
-    for key in ("requests", "owned", "queue", "loads", "depth", "ready", "parked", "index"):
+    for key in (
+        "requests",
+        "owned",
+        "queue",
+        "loads",
+        "depth",
+        "ready",
+        "parked",
+        "index",
+        "lines",
+    ):
         yield from _unequal(key, len(getattr(dump, key)), 0)
     for key in ("buckets", "slots", "holders"):
         yield from _unequal(key, len(getattr(dump, key)), 0)

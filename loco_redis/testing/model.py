@@ -12,6 +12,7 @@ It is written to be read and to be compared with, not to be fast.
 |---|---|
 | `model_state` | what is kept, and what follows from it |
 | `model_grant` | the choice, the grant, the ends of a lease |
+| `model_rules`, `model_money`, `model_pacing`, `model_figures` | governance |
 | `model_turn` | what every writing script does around its verb |
 | `model_verbs`, `model_sessions`, `model_reads` | the verbs |
 | `model_dump` | the state as Redis holds it |
@@ -30,38 +31,46 @@ from loco_redis._replies import (
     HeartbeatReply,
     ReapReply,
     ReconfigureReply,
+    RefusableReply,
     ReleaseReply,
     Reply,
     SettleReply,
     Status,
+    ThrottleReply,
 )
 from loco_redis.testing import model_reads, model_sessions, model_verbs, ops
 from loco_redis.testing.model_state import State
 from loco_redis.testing.model_turn import Turn, as_grant
 
 NAME = "model"
+_SILENT = (Status.EXPIRED, Status.REFUSED, Status.AGENT_BUSY)  # replies without grants
 
 
 class Outcome(NamedTuple):
     """The decoded reply, and the hints published: (session, grant) in order."""
 
     reply: Reply
-    hints: tuple[tuple[str, Grant], ...] = ()
+    hints: tuple[tuple[str, Grant | int], ...] = ()
 
 
 _VERBS: dict[type[ops.Op], tuple[Callable[[Turn, Any], Reply], type[Reply]]] = {
     ops.Heartbeat: (model_sessions.heartbeat, HeartbeatReply),
-    ops.Submit: (model_verbs.submit, Reply),
+    ops.Submit: (model_verbs.submit, RefusableReply),
     ops.Acquire: (model_verbs.acquire, AcquireReply),
     ops.Release: (model_verbs.release, ReleaseReply),
     ops.Cancel: (model_verbs.cancel, GrantsReply),
     ops.Settle: (model_verbs.settle, SettleReply),
     ops.CancelTask: (model_verbs.cancel_task, GrantsReply),
-    ops.Register: (model_sessions.register, Reply),
+    ops.Register: (model_sessions.register, RefusableReply),
     ops.Unregister: (model_sessions.unregister, Reply),
     ops.Reconfigure: (model_sessions.reconfigure, ReconfigureReply),
     ops.Close: (model_sessions.close, CloseReply),
     ops.Reap: (model_sessions.reap, ReapReply),
+    ops.Throttle: (model_verbs.throttle, ThrottleReply),
+    ops.Govern: (model_sessions.govern, GrantsReply),
+    ops.Spend: (model_verbs.spend, Reply),
+    ops.Judge: (model_verbs.judge, Reply),
+    ops.Tally: (model_verbs.count, Reply),
 }
 
 
@@ -72,6 +81,10 @@ def step(state: State, op: ops.Op, now: int, name: str = NAME) -> Outcome:
             return Outcome(model_reads.poll(state, op))
         case ops.Agent():
             return Outcome(model_reads.agent(state, op))
+        case ops.Check():
+            return Outcome(model_verbs.check(state, op, now))
+        case ops.Standing():
+            return Outcome(model_verbs.standing(state, op, now))
         case ops.Snapshot():
             return Outcome(model_reads.snapshot(state, op, now, name))
         case ops.Open():
@@ -95,6 +108,17 @@ def _run(turn: Turn, op: ops.Op, verb: Callable[[Turn, Any], Reply]) -> Outcome:
     turn.advance_clock()
     turn.reap()
     reply = verb(turn, op)
-    told = getattr(op, "session", None) if hasattr(reply, "grants") else None
-    hints = tuple((g.session, as_grant(g)) for g in turn.granted if g.session != told)
-    return Outcome(reply, hints)
+    return Outcome(reply, _hints(turn, op, reply))
+
+
+def _hints(turn: Turn, op: ops.Op, reply: Reply) -> tuple[tuple[str, Grant | int], ...]:
+    """To other sessions as they are granted, then when to look again, then what the reply of the
+    caller does not tell it."""
+    caller = getattr(op, "session", None)
+    grants = [(granted.session, as_grant(granted)) for granted in turn.granted]
+    hints: list[tuple[str, Grant | int]] = [row for row in grants if row[0] != caller]
+    if turn.woken:
+        hints.append(turn.woken)
+    if not hasattr(reply, "grants") or reply.status in _SILENT:
+        hints += [row for row in grants if row[0] == caller]
+    return tuple(hints)

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple
+from dataclasses import fields
 
+from loco_redis.testing import model_pacing as pacing
 from loco_redis.testing.dump import Dump
+from loco_redis.testing.model_money import members
+from loco_redis.testing.model_rules import SIGNALS, features, is_closed, place_of
+from loco_redis.testing.model_sessions import PACE
 from loco_redis.testing.model_state import (
     DEAD,
     QUEUED,
     DurableTask,
+    Load,
     Request,
     Session,
     State,
+    Terms,
+    held_by,
     sequence_of,
     session_of,
 )
@@ -20,8 +27,7 @@ from loco_redis.testing.model_state import (
 def dump(state: State) -> Dump:
     """Every key of `lua/README.md`, each computed from the facts."""
     loads = state.loads()
-    candidates = {agent: load for agent, load in loads.items() if load.is_candidate}
-    parked = {agent: load for agent, load in loads.items() if not load.is_candidate}
+    ready, parked, lines = _homes(state, loads)
     return Dump(
         vars=_vars(state),
         sessions={
@@ -35,22 +41,89 @@ def dump(state: State) -> Dump:
         tasks={task.rid.encode(): _task(task) for task in state.tasks.values()},
         bodies={task.rid.encode(): task.body for task in state.tasks.values() if task.body},
         queue=_queue(state),
-        loads={agent: "|".join(map(str, astuple(load))).encode() for agent, load in loads.items()},
+        loads={agent: _load(state, agent, load) for agent, load in loads.items()},
         agents={agent: kind.encode() for agent, kind in state.agents.items()},
         depth={agent: load.q for agent, load in loads.items()},
-        ready={agent: load.seq for agent, load in candidates.items()},
-        parked={agent: load.seq for agent, load in parked.items()},
+        ready=ready,
+        parked=parked,
         slots=frozenset(lease.slot for _, lease in state.holders()),
         holders={b"%d" % lease.slot: row.rid.encode() for row, lease in state.holders()},
         dead={t.rid.encode(): t.died for t in state.tasks.values() if t.state == DEAD},
         costs={agent: b"%d" % cost for agent, cost in state.costs.items()},
         unsettled={
-            b"%016d|%d|%b" % (token, weight, agent): 0
-            for token, (weight, agent) in state.unsettled.items()
+            b"%016d|%d|%b|%b" % (token, terms.cost, terms.flags.encode(), agent): 0
+            for token, (terms, agent) in state.unsettled.items()
         },
+        rules=dict(state.rules),
+        accounts=_accounts(state),
+        lines=lines,
+        tallies=_tallies(state),
+        alerts=tuple(state.alerts),
         index={},
         buckets={},
     )
+
+
+def _homes(
+    state: State, loads: dict[bytes, Load]
+) -> tuple[dict[bytes, float], dict[bytes, float], dict[bytes, float]]:
+    """Who is in `ready`, `parked` and `lines`."""
+    ready: dict[bytes, float] = {}
+    parked: dict[bytes, float] = {}
+    lines: dict[bytes, float] = {}
+    for agent, load in sorted(loads.items(), key=lambda row: row[1].seq):
+        place = place_of(state, agent, load)
+        if not load.is_candidate or place.is_capped:
+            parked[agent] = load.seq
+        elif place.tenant is None:
+            ready[agent] = load.seq
+        else:
+            if not any(member.startswith(place.tenant + b"\0") for member in lines):
+                zone = parked if is_closed(state, place.tenant) else ready
+                zone[agent] = load.seq
+            lines[b"%b\0%016d%b" % (place.tenant, load.seq, agent)] = 0
+    return ready, parked, lines
+
+
+def _load(state: State, agent: bytes, load: Load) -> bytes:
+    *numbers, terms, head = (getattr(load, f.name) for f in fields(load))
+    place = place_of(state, agent, load).text
+    return "|".join(map(str, (*numbers, place, terms.text if terms else "", head))).encode()
+
+
+def _accounts(state: State) -> dict[bytes, bytes]:
+    rows = {
+        name: f"{a.spent}|{a.unsettled}|{a.reserved}|{a.over}|{a.window}|{a.period}"
+        for name, a in state.accounts.items()
+    }
+    rows |= {b"r" + agent: str(at) for agent, at in state.rate_at.items()}
+    for agent, trust in state.trust.items():
+        counts = [trust.counts.get(name, 0) for name in SIGNALS]
+        rows[b"s" + agent] = "|".join(map(str, (trust.score, trust.at, *counts)))
+    rows |= {b"#s": str(len(state.trust))} if state.trust else {}
+    slo = {b"o": state.slo.encode()} if state.slo else {}
+    for field, value in state.rules.items():
+        name = field[1:]
+        if field[:1] == b"c":
+            rows[b"h" + name] = str(held_by(state, b"a" + name))
+        if field[:1] == b"t":
+            most, _, cap = value.split(b"|")
+            rows[b"n" + name] = str(len(members(state, name)) if most else 0)
+            rows[b"H" + name] = str(held_by(state, field) if cap else 0)
+    counted = {name: row.encode() for name, row in rows.items() if row != "0" or name[:1] == b"r"}
+    return counted | slo
+
+
+def _tallies(state: State) -> dict[bytes, bytes]:
+    rows = {
+        b"%b\0%b" % (dimension, value): b"%d" % amount
+        for dimension, values in state.tallies.items()
+        for value, amount in values.items()
+    }
+    counts = {b"#" + dimension: len(values) for dimension, values in state.tallies.items()}
+    counts[b"#x"] = len(state.averages)
+    rows |= {name: b"%d" % count for name, count in counts.items() if count}
+    return rows | {b"x\0" + k: f"{v:.17g}".encode() for k, v in state.averages.items()}
 
 
 def _vars(state: State) -> dict[bytes, bytes]:
@@ -78,7 +151,19 @@ def _vars(state: State) -> dict[bytes, bytes]:
         "due": state.due,
     }
     texts = {name.encode(): b"%d" % number for name, number in numbers.items()}
-    return texts | {b"alpha": f"{config.alpha:.17g}".encode()}
+    texts |= {name.encode(): b"%d" % value for name in PACE if (value := getattr(config, name))}
+    texts |= {b"alpha": f"{config.alpha:.17g}".encode(), b"features": features(state).encode()}
+    pacing_row = (state.requests_at, state.tokens_at, state.hold, state.effective, state.cut)
+    if any(pacing_row) or state.told:
+        texts[b"pacing"] = "|".join(map(str, (*pacing_row, state.told))).encode()
+    if config.auto_tune:
+        ages = pacing.ages(state)
+        sums = (len(ages), sum(ages), sum(age * age for age in ages), pacing.total(state))
+        row = (f"{state.alpha:.17g}", *sums, state.last_total)
+        texts[b"tuning"] = "|".join(map(str, row)).encode()
+    if state.tunings:
+        texts[b"tunings"] = "".join(state.tunings).encode()
+    return texts
 
 
 def _session(state: State, name: str, session: Session) -> bytes:
@@ -90,20 +175,24 @@ def _session(state: State, name: str, session: Session) -> bytes:
 def _request(row: Request) -> bytes:
     lease = row.lease
     if lease is None:
-        head = f"W|{row.lane}|{row.seq}|{row.tick}|{row.weight}|"
+        head = f"W|{row.lane}|{row.seq}|{row.tick}|{row.weight}|{_terms(row.terms)}|"
     else:
         settled = "" if lease.settled is None else lease.settled
         head = (
             f"G|{row.lane}|{lease.slot}|{lease.token}|{lease.weight}|{lease.attempt}|{lease.waited}"
-            f"|{lease.score:.17g}|{settled}|{lease.since}|{lease.task or ''}|"
+            f"|{lease.score:.17g}|{settled}|{lease.since}|{lease.task or ''}|{_terms(lease.terms)}|"
         )
     return head.encode() + row.agent
+
+
+def _terms(terms: Terms | None) -> str:
+    return terms.text if terms else ""
 
 
 def _task(task: DurableTask) -> bytes:
     head = (
         f"{task.state}|{task.seq}|{task.tick}|{task.weight}|{task.attempt}|{task.max_attempts}"
-        f"|{int(bool(task.body))}|"
+        f"|{int(bool(task.body))}|{_terms(task.terms)}|"
     )
     return head.encode() + task.agent
 

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from loco_redis.testing import model_pacing as pacing
+from loco_redis.testing.model_money import post, refund, reserve
+from loco_redis.testing.model_rules import may_run, place_of, touch
 from loco_redis.testing.model_state import (
     BOUND,
     DEAD,
@@ -19,7 +22,9 @@ from loco_redis.testing.model_state import (
     Load,
     Request,
     State,
+    Terms,
     sequence_of,
+    session_of,
 )
 
 MAX_COSTS = 10_000
@@ -41,26 +46,30 @@ class Granted:
     waited: int
     score: float
     has_body: bool
+    flags: str
     task: str | None
 
 
 def scores(state: State, loads: dict[bytes, Load]) -> dict[bytes, float]:
-    """L(i) of every competing agent: `a * Q + b * D`, in IEEE doubles and in this order."""
+    """L(i) of every competing agent: `trust * (a * Q + b * D)`, in doubles and in this order."""
     if not loads:
         return {}
-    alpha = state.configured.alpha
+    alpha = state.alpha
     max_q = max(load.q for load in loads.values())
     max_d = state.tick - min(load.tick for load in loads.values())
     a = alpha / max_q
     b = (1 - alpha) / max_d if max_d else 0.0
-    return {agent: a * load.q + b * (state.tick - load.tick) for agent, load in loads.items()}
+    return {
+        agent: place_of(state, agent, load).factor * (a * load.q + b * (state.tick - load.tick))
+        for agent, load in loads.items()
+    }
 
 
 def choose(state: State) -> tuple[bytes, float] | None:
     """The candidate with the largest score and that score; ties to the smallest head seq."""
     loads = state.loads()
     score = scores(state, loads)
-    candidates = [agent for agent, load in loads.items() if load.is_candidate]
+    candidates = [agent for agent, load in loads.items() if may_run(state, agent, load)]
     if not candidates:
         return None
     winner = min(candidates, key=lambda agent: (-score[agent], loads[agent].seq))
@@ -68,14 +77,38 @@ def choose(state: State) -> tuple[bytes, float] | None:
 
 
 def grant_all(state: State, now: int) -> list[Granted]:
-    """Grant while a slot is free and a candidate exists."""
+    """Grant while a slot is free, a candidate exists and the rate allows; say until when not."""
     grants = []
-    while len(state.holders()) < state.configured.capacity:
-        choice = choose(state)
+    state.wake = 0
+    while len(state.holders()) < pacing.limit(state) and state.waiting():
+        wait, choice = pacing.pause(state), choose(state)
         if choice is None:
+            break
+        if not wait:
+            wait = pacing.pause_for(state, _next_tokens(state, choice[0]))
+        if wait:
+            state.wake = state.vnow + wait
             break
         grants.append(_grant(state, *choice, now))
     return grants
+
+
+def _next_tokens(state: State, agent: bytes) -> int:
+    request, task = _oldest(state, agent)
+    terms = (task or request).terms
+    return terms.tokens if terms else 0
+
+
+def designated(state: State) -> str:
+    """The session that is told when to look again: of the oldest candidate's next request."""
+    loads = state.loads()
+    agents = [agent for agent, load in loads.items() if may_run(state, agent, load)]
+    agent = min(agents, key=lambda name: loads[name].seq)
+    bound, pulling = state.lane(agent, BOUND), state.lane(agent, OPEN)
+    load = loads[agent]
+    if load.lane == BOUND:
+        return session_of(load.head)
+    return (pulling or bound)[0].session
 
 
 def _grant(state: State, agent: bytes, score: float, now: int) -> Granted:
@@ -94,7 +127,10 @@ def _grant(state: State, agent: bytes, score: float, now: int) -> Granted:
         score=score,
         since=now,
         task=task.rid if task else None,
+        terms=served.terms,
     )
+    pacing.take_rate(state, served.terms)
+    touch(state, now, agent)
     state.granted += 1
     state.peak = max(state.peak, len(state.holders()))
     if request.session in state.sessions:
@@ -129,6 +165,7 @@ def told(state: State, request: Request) -> Granted:
         lease.waited,
         lease.score,
         has_body,
+        lease.terms.flags if lease.terms else "",
         lease.task,
     )
 
@@ -142,33 +179,46 @@ def charge(state: State, agent: bytes, amount: int) -> None:
     state.costs[agent] = state.costs.get(agent, 0) + amount
 
 
-def withdraw(state: State, request: Request) -> None:
+def withdraw(state: State, now: int, request: Request) -> None:
     """A waiting request goes; a bound task goes with it."""
     del state.requests[request.rid]
+    refund(state, now, request.agent, request.terms)
+    touch(state, now, request.agent)
+    state.told = 0
 
 
-def free(state: State, request: Request, lease: Lease) -> None:
+def free(state: State, now: int, request: Request, lease: Lease) -> None:
     """A lease ends; its slot may be given on in the same script."""
     del state.requests[request.rid]
     state.freed.append(lease.slot)
+    if b"c" + request.agent in state.rules:
+        touch(state, now, request.agent)
 
 
-def give_back(state: State, request: Request, lease: Lease) -> None:
+def give_back(state: State, now: int, request: Request, lease: Lease) -> None:
     """A grant nobody used: the slot is free, a durable task is as it was, no tick passes."""
-    free(state, request, lease)
+    free(state, now, request, lease)
+    pacing.give_rate_back(state, lease.terms)
+    if lease.settled is None:
+        refund(state, now, request.agent, lease.terms)
     if lease.task:
         task = state.tasks[lease.task]
         task.state = QUEUED
         task.attempt -= 1
+        reserve(state, now, task.agent, task.terms)
+        touch(state, now, task.agent)
 
 
-def reclaim(state: State, request: Request, lease: Lease) -> None:
+def reclaim(state: State, now: int, request: Request, lease: Lease) -> None:
     """The holder is gone: one tick, its reservation unsettled, its durable task back or dead."""
-    free(state, request, lease)
+    free(state, now, request, lease)
     state.tick += 1
     state.reclaimed += 1
     if lease.settled is None:
-        state.unsettled[lease.token] = (lease.weight, request.agent)
+        terms = lease.terms or Terms(lease.weight, 0)
+        cost = terms.cost
+        post(state, now, request.agent, terms.flags, reserved=-cost, unsettled=cost)
+        state.unsettled[lease.token] = (terms, request.agent)
         if len(state.unsettled) > MAX_UNSETTLED:
             del state.unsettled[min(state.unsettled)]
     if lease.task:
@@ -176,3 +226,6 @@ def reclaim(state: State, request: Request, lease: Lease) -> None:
         worn_out = 0 < task.max_attempts <= task.attempt
         task.state = DEAD if worn_out else QUEUED
         task.died = state.tick if worn_out else 0
+        if not worn_out:
+            reserve(state, now, task.agent, task.terms)
+            touch(state, now, task.agent)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from loco_redis import _replies as replies
 from loco_redis._replies import Status
 from loco_redis.models import AgentSnapshot, Holder, SessionSnapshot, Snapshot, Waiter
+from loco_redis.testing import model_pacing as pacing
 from loco_redis.testing import ops
 from loco_redis.testing.model_grant import scores, told
 from loco_redis.testing.model_state import State
@@ -110,7 +111,7 @@ def snapshot(state: State, _op: ops.Snapshot, now: int, name: str) -> replies.Sn
         Snapshot(
             name=name,
             tick=state.tick,
-            alpha=config.alpha,
+            alpha=state.alpha,
             capacity=config.capacity,
             max_waiters=None if config.max_waiters < 0 else config.max_waiters,
             lease_ttl=config.lease / 1e6,
@@ -120,6 +121,8 @@ def snapshot(state: State, _op: ops.Snapshot, now: int, name: str) -> replies.Sn
             granted=state.granted,
             released=state.released,
             reclaimed=state.reclaimed,
+            effective_capacity=pacing.limit(state),
+            paused_for=max(state.hold - state.vnow, 0) / 1e6,
             dead_tasks=sum(task.state == "D" for task in state.tasks.values()),
             agents=agents(state),
             holders=holders(state, now),

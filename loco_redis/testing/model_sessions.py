@@ -7,11 +7,15 @@ from __future__ import annotations
 
 from loco_redis import _replies as replies
 from loco_redis._replies import Status
+from loco_redis.testing import model_pacing as pacing
+from loco_redis.testing import model_rules as rules
 from loco_redis.testing import ops
-from loco_redis.testing.model_state import NO_LIMIT, Config, Session, State
+from loco_redis.testing.model_money import members
+from loco_redis.testing.model_state import NO_LIMIT, Config, Session, State, tenant_of
 from loco_redis.testing.model_turn import Turn
 
 CLOSE_UNITS = 1000
+PACE = ("rpm", "rpm_burst", "tpm", "tpm_burst", "adaptive", "auto_tune")
 
 
 def refusal(state: State, op: ops.Open) -> replies.OpenReply | None:
@@ -19,7 +23,7 @@ def refusal(state: State, op: ops.Open) -> replies.OpenReply | None:
     config = state.config
     if config is None:
         return replies.OpenReply(Status.UNCONFIGURED, 0) if op.capacity is None else None
-    for name in ("capacity", "alpha", "lease", "max_waiters"):
+    for name in ("capacity", "alpha", "lease", "max_waiters", *PACE):
         asked, stored = getattr(op, name), getattr(config, name)
         if asked is not None and asked != stored:
             text = f"{stored:.17g}" if name == "alpha" else str(stored)
@@ -35,7 +39,9 @@ def configure(state: State, op: ops.Open, now: int) -> None:
         alpha=0.25 if op.alpha is None else op.alpha,
         lease=op.lease or 10_000_000,
         max_waiters=NO_LIMIT if op.max_waiters is None else op.max_waiters,
+        **{name: getattr(op, name) or 0 for name in PACE},
     )
+    state.alpha = state.config.alpha
     state.raw = now
 
 
@@ -62,16 +68,24 @@ def heartbeat(turn: Turn, op: ops.Heartbeat) -> replies.HeartbeatReply:
         delivered=session.delivered,
         fence=state.fence,
         more=reaping_is_left(state),
+        wake=turn.wake,
     )
 
 
-def register(turn: Turn, op: ops.Register) -> replies.Reply:
+def register(turn: Turn, op: ops.Register) -> replies.RefusableReply:
+    state = turn.state
     if not turn.enters(op):
-        return replies.Reply(Status.EXPIRED, turn.finish())
+        return replies.RefusableReply(Status.EXPIRED, turn.finish())
     if not turn.is_done(op):
-        turn.state.agents[op.agent] = op.agent_type
+        tenant = tenant_of(op.agent)
+        most = state.rules.get(b"t" + (tenant or b""), b"||").split(b"|")[0]
+        is_new = tenant and most and op.agent not in state.agents
+        if tenant and is_new and len(members(state, tenant)) >= int(most):
+            refusal = replies.Refusal("tenant_agents", (most.decode(),))
+            return replies.RefusableReply(Status.REFUSED, turn.finish(), refusal)
+        state.agents[op.agent] = op.agent_type
         turn.bury(op)
-    return replies.Reply(Status.OK, turn.finish())
+    return replies.RefusableReply(Status.OK, turn.finish())
 
 
 def unregister(turn: Turn, op: ops.Unregister) -> replies.Reply:
@@ -104,18 +118,37 @@ def reconfigure(turn: Turn, op: ops.Reconfigure) -> replies.ReconfigureReply:
         if op.if_version not in (0, config.version):
             status = Status.CONFLICT
         else:
-            _change(config, op)
+            _change(state, op)
             turn.bury(op)
     serial = turn.finish()
     return replies.ReconfigureReply(status, serial, stored_config(state), turn.grants(op.session))
 
 
-def _change(config: Config, op: ops.Reconfigure) -> None:
-    for name in ("capacity", "alpha", "max_waiters"):
+def govern(turn: Turn, op: ops.Govern) -> replies.GrantsReply:
+    state = turn.state
+    if not turn.enters(op):
+        return replies.GrantsReply(Status.EXPIRED, turn.finish())
+    if not turn.is_done(op):
+        if not rules.govern(state, turn.now, rules.changes_of(op)):
+            return replies.GrantsReply(Status.AGENT_BUSY, turn.finish())
+        turn.bury(op)
+    return replies.GrantsReply(Status.OK, turn.finish(), turn.grants(op.session))
+
+
+def _change(state: State, op: ops.Reconfigure) -> None:
+    config, tuned = state.configured, state.configured.auto_tune
+    for name in ("capacity", "alpha", "max_waiters", *PACE):
         asked = getattr(op, name)
         if asked is not None:
             setattr(config, name, asked)
     config.version += 1
+    if op.alpha is not None or not config.auto_tune:
+        state.alpha = config.alpha
+    if config.auto_tune and not tuned:
+        state.last_total = pacing.total(state)
+    if not config.adaptive:
+        state.effective = state.cut = 0
+    rules.follow_features(state)
 
 
 def close(turn: Turn, op: ops.Close) -> replies.CloseReply:
@@ -129,7 +162,7 @@ def close(turn: Turn, op: ops.Close) -> replies.CloseReply:
 
 def reap(turn: Turn, _op: ops.Reap) -> replies.ReapReply:
     serial = turn.finish()
-    return replies.ReapReply(Status.OK, serial, turn.reaped, reaping_is_left(turn.state))
+    return replies.ReapReply(Status.OK, serial, turn.reaped, reaping_is_left(turn.state), turn.wake)
 
 
 def reaping_is_left(state: State) -> bool:
@@ -147,5 +180,10 @@ def stored_config(state: State) -> replies.StoredConfig:
     config = state.configured
     limit = None if config.max_waiters < 0 else config.max_waiters
     return replies.StoredConfig(
-        config.capacity, config.alpha, config.lease / 1e6, limit, config.version
+        config.capacity,
+        config.alpha,
+        config.lease / 1e6,
+        limit,
+        config.version,
+        *(getattr(config, name) for name in PACE),
     )

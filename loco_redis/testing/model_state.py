@@ -6,9 +6,11 @@ a load row, the free slot) is computed here from the facts each time it is asked
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 BOUND, DURABLE, OPEN = "b", "d", "o"
 QUEUED, RUNNING, DEAD = "Q", "R", "D"
@@ -25,6 +27,49 @@ class Config:
     max_waiters: int
     version: int = 1
     schema: int = 1
+    rpm: int = 0
+    rpm_burst: int = 0
+    tpm: int = 0
+    tpm_burst: int = 0
+    adaptive: int = 0
+    auto_tune: int = 0
+
+
+class Terms(NamedTuple):
+    """What a task was admitted with: cost reserved, tokens estimated, accounts and marks."""
+
+    cost: int
+    tokens: int
+    flags: str = ""
+
+    @property
+    def text(self) -> str:
+        return f"{self.cost}:{self.tokens}:{self.flags}"
+
+
+@dataclass(slots=True)
+class Account:
+    """The money of an agent or tenant in its present window."""
+
+    spent: int = 0
+    unsettled: int = 0
+    reserved: int = 0
+    over: int = 0
+    window: int = 0
+    period: str = ""
+
+    @property
+    def used(self) -> int:
+        return self.spent + self.unsettled + self.reserved
+
+
+@dataclass(slots=True)
+class Trust:
+    """A score in thousandths as of `at`, and how often each signal was seen."""
+
+    score: int
+    at: int
+    counts: dict[str, int]
 
 
 @dataclass(slots=True)
@@ -51,6 +96,7 @@ class Lease:
     score: float
     since: int
     task: str | None
+    terms: Terms | None = None
     settled: int | None = None
 
 
@@ -64,6 +110,7 @@ class Request:
     tick: int
     weight: int
     agent: bytes
+    terms: Terms | None = None
     lease: Lease | None = None
 
     @property
@@ -82,6 +129,7 @@ class DurableTask:
     max_attempts: int
     body: bytes
     agent: bytes
+    terms: Terms | None = None
     state: str = QUEUED
     attempt: int = 0
     died: int = 0
@@ -103,6 +151,7 @@ class Load:
     open: int
     lane: str
     weight: int
+    terms: Terms | None
     head: str
 
     @property
@@ -114,7 +163,8 @@ class Load:
 class State:
     """All of one scheduler, the counters as in `vars`. `config` is None on an empty server.
 
-    `freed` are the slots that the present script has freed, in order.
+    `freed` are the slots that the present script has freed, in order; `wake` is when a slot that is
+    free may be given, if that is not yet. `alpha` is the one in force, which may tune itself.
     """
 
     config: Config | None = None
@@ -135,8 +185,29 @@ class State:
     tombstones: set[str] = field(default_factory=set)
     agents: dict[bytes, str] = field(default_factory=dict)
     costs: dict[bytes, int] = field(default_factory=dict)
-    unsettled: dict[int, tuple[int, bytes]] = field(default_factory=dict)
+    unsettled: dict[int, tuple[Terms, bytes]] = field(default_factory=dict)
     freed: list[int] = field(default_factory=list)
+    # Governance
+    rules: dict[bytes, bytes] = field(default_factory=dict)
+    accounts: dict[bytes, Account] = field(default_factory=dict)
+    rate_at: dict[bytes, int] = field(default_factory=dict)
+    trust: dict[bytes, Trust] = field(default_factory=dict)
+    percent: dict[bytes, int] = field(default_factory=dict)
+    tallies: dict[bytes, dict[bytes, int]] = field(default_factory=dict)
+    averages: dict[bytes, float] = field(default_factory=dict)
+    alerts: list[bytes] = field(default_factory=list)
+    slo: str = ""
+    throttled: bool = False
+    requests_at: int = 0
+    tokens_at: int = 0
+    hold: int = 0
+    effective: int = 0
+    cut: int = 0
+    told: int = 0
+    wake: int = 0
+    alpha: float = 0.0
+    last_total: int = 0
+    tunings: list[str] = field(default_factory=list)
 
     @property
     def configured(self) -> Config:
@@ -201,8 +272,22 @@ def _load(tasks: list[Request | DurableTask], counts: Counter[tuple[bytes, str]]
         open=counts[head.agent, OPEN],
         lane=head.lane,
         weight=head.weight,
+        terms=head.terms,
         head=head.rid,
     )
+
+
+def tenant_of(agent: bytes) -> bytes | None:
+    """The tenant that an agent belongs to, by its name."""
+    found = re.match(rb"([A-Za-z0-9_-]+)/.", agent, re.DOTALL)
+    return found[1] if found else None
+
+
+def held_by(state: State, scope: bytes) -> int:
+    """Slots held by an agent (`a...`) or a tenant (`t...`)."""
+    kind, name = scope[:1], scope[1:]
+    agents = (request.agent for request, _ in state.holders())
+    return sum((agent if kind == b"a" else tenant_of(agent)) == name for agent in agents)
 
 
 def rid_of(session: str, sequence: int) -> str:

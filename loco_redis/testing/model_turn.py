@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from loco_redis._replies import Grant
 from loco_redis.testing import ops
-from loco_redis.testing.model_grant import Granted, grant_all, reclaim, told, withdraw
+from loco_redis.testing.model_grant import Granted, designated, grant_all, reclaim, told, withdraw
 from loco_redis.testing.model_state import Request, State, rid_of, sequence_of, session_of
 
 REAP_UNITS = 100
@@ -20,9 +20,11 @@ class Turn:
     now: int
     granted: list[Granted] = field(default_factory=list)
     reaped: int = 0
+    woken: tuple[str, int] | None = None
 
     def __post_init__(self) -> None:
         self.state.freed = []
+        self.state.wake = 0
 
     def advance_clock(self) -> None:
         """Step 2: the lease clock follows TIME, but counts no outage and no step backwards."""
@@ -52,9 +54,9 @@ class Turn:
         mine = state.requests_of(session)
         for request in mine[:units]:
             if request.lease:
-                reclaim(state, request, request.lease)
+                reclaim(state, self.now, request, request.lease)
             else:
-                withdraw(state, request)
+                withdraw(state, self.now, request)
         if len(mine) >= units:
             return units
         del state.sessions[session]
@@ -91,9 +93,18 @@ class Turn:
         """Step 6."""
         self.granted += grant_all(self.state, self.now)
 
+    @property
+    def wake(self) -> int:
+        """In how many microseconds the caller should look again; 0: a hint will come."""
+        return max(self.state.wake - self.state.vnow, 1) if self.state.wake else 0
+
     def finish(self) -> int:
         """Steps 6 and 7; the serial number of this script."""
         self.grant()
+        state = self.state
+        if state.wake and state.wake != state.told:
+            self.woken = (designated(state), state.wake)
+            state.told = state.wake
         self.state.serial += 1
         return self.state.serial
 
@@ -116,5 +127,6 @@ def as_grant(granted: Granted) -> Grant:
         waited_ticks=granted.waited,
         score=granted.score,
         has_body=granted.has_body,
+        flags=granted.flags,
         task_id=granted.task,
     )

@@ -5,10 +5,30 @@ Each function takes the turn and the operation and returns the reply of the scri
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 from loco_redis import _replies as replies
-from loco_redis._replies import Status
+from loco_redis._replies import Refusal, Status
+from loco_redis.testing import model_pacing as pacing
 from loco_redis.testing import ops
+from loco_redis.testing.model_figures import add_entries, attribute, record_wait, tally
 from loco_redis.testing.model_grant import IMPLICIT_WEIGHT, charge, free, give_back, withdraw
+from loco_redis.testing.model_money import (
+    Plan,
+    account_of,
+    admit,
+    decide,
+    keep,
+    limit_of,
+    post,
+    record_over,
+    refund,
+)
+from loco_redis.testing.model_money import (
+    standing as standing_of,
+)
+from loco_redis.testing.model_rules import features, is_capped, may_run, touch
+from loco_redis.testing.model_rules import judge as judge_agent
 from loco_redis.testing.model_state import (
     BOUND,
     DEAD,
@@ -18,63 +38,94 @@ from loco_redis.testing.model_state import (
     Lease,
     Request,
     State,
+    Terms,
     rid_of,
+    tenant_of,
 )
 from loco_redis.testing.model_turn import Turn
 
 
-def submit(turn: Turn, op: ops.Submit) -> replies.Reply:
+def submit(turn: Turn, op: ops.Submit) -> replies.RefusableReply:
     state = turn.state
     if not turn.enters(op):
-        return replies.Reply(Status.EXPIRED, turn.finish())
+        return replies.RefusableReply(Status.EXPIRED, turn.finish())
     rid = rid_of(op.session, op.sequence)
     if not turn.is_done(op) and rid not in state.tasks:
+        plan = _plan(turn, op.agent, op.weight, op.given)
+        if isinstance(plan, Refusal):
+            return replies.RefusableReply(Status.REFUSED, turn.finish(), plan)
+        admit(state, turn.now, plan)
         state.seq += 1
         state.tasks[rid] = DurableTask(
-            rid, state.seq, state.tick, op.weight, op.max_attempts, op.body, op.agent
+            rid, state.seq, state.tick, op.weight, op.max_attempts, op.body, op.agent, plan.terms
         )
+        touch(state, turn.now, op.agent)
         turn.bury(op)
-    return replies.Reply(Status.OK, turn.finish())
+    return replies.RefusableReply(Status.OK, turn.finish())
+
+
+def _plan(turn: Turn, agent: bytes, weight: int, given: bytes) -> Plan | Refusal:
+    """What letting the task in takes; where nothing is governed, what its client said."""
+    if features(turn.state):
+        return decide(turn.state, turn.now, agent, weight, given)
+    cost, tokens, _ = given.split(b":", 2) if given else (b"", b"", b"")
+    return Plan(agent, weight, int(cost or weight), int(tokens or 0), is_plain=not cost)
 
 
 def acquire(turn: Turn, op: ops.Acquire) -> replies.AcquireReply:
-    state = turn.state
+    state, rid = turn.state, rid_of(op.session, op.sequence)
     if not turn.enters(op):
         return replies.AcquireReply(Status.EXPIRED, turn.finish())
-    rid = rid_of(op.session, op.sequence)
-    known = state.requests.get(rid)
-    status = Status.QUEUED
+    known, status = state.requests.get(rid), Status.QUEUED
     if known is None:
-        status = _admit(turn, op)
-    if status is Status.QUEUED and known is None:
-        _enqueue(state, rid, op)
-        session = state.sessions[op.session]
-        session.last = max(session.last, op.sequence)
+        answer = _ask(turn, op)
+        if isinstance(answer, Refusal):
+            return replies.AcquireReply(Status.REFUSED, turn.finish(), refusal=answer)
+        status = answer
     serial = turn.finish()
     if status is Status.QUEUED and state.requests[rid].lease:
         status = Status.GRANTED
-    return replies.AcquireReply(status, serial, state.tick, turn.grants(op.session, known))
+    wake = turn.wake if status is Status.QUEUED else 0
+    return replies.AcquireReply(status, serial, state.tick, wake, turn.grants(op.session, known))
 
 
-def _admit(turn: Turn, op: ops.Acquire) -> Status:
-    state = turn.state
-    limit = state.configured.max_waiters
-    is_full = len(state.holders()) >= state.configured.capacity
+def _ask(turn: Turn, op: ops.Acquire) -> Status | Refusal:
+    """Bound with its own weight; without one it serves a durable task, if one is left for it."""
+    state, lane, weight = turn.state, BOUND, op.weight
     if turn.is_done(op):
         return Status.FINISHED
-    if is_full and 0 <= limit <= len(state.waiting()):
-        return Status.BACKPRESSURE
-    return Status.QUEUED
-
-
-def _enqueue(state: State, rid: str, op: ops.Acquire) -> None:
-    """Bound with its own weight; without one it serves a durable task, if one is left for it."""
-    lane, weight = BOUND, op.weight
     if weight is None:
         left = len(state.queued_tasks(op.agent)) - len(state.lane(op.agent, OPEN))
         lane, weight = (OPEN, 0) if left > 0 else (BOUND, IMPLICIT_WEIGHT)
+    plan = None if lane == OPEN else _plan(turn, op.agent, weight, op.given)
+    if isinstance(plan, Refusal):
+        return plan
+    terms, most = plan.terms if plan else None, state.configured.max_waiters
+    if 0 <= most <= len(state.waiting()) and not _has_room(state, op.agent, terms):
+        return Status.BACKPRESSURE
+    if plan:
+        admit(state, turn.now, plan)
     state.seq += 1
-    state.requests[rid] = Request(rid, lane, state.seq, state.tick, weight, op.agent)
+    state.requests[rid_of(op.session, op.sequence)] = Request(
+        rid_of(op.session, op.sequence), lane, state.seq, state.tick, weight, op.agent, terms
+    )
+    session = state.sessions[op.session]
+    session.last = max(session.last, op.sequence)
+    touch(state, turn.now, op.agent)
+    return Status.QUEUED
+
+
+def _has_room(state: State, agent: bytes, terms: Terms | None) -> bool:
+    """Would a request be granted without waiting?"""
+    tokens = terms.tokens if terms else 0
+    loads = state.loads()
+    return (
+        len(state.holders()) < pacing.limit(state)
+        and not is_capped(state, agent)
+        and not pacing.pause(state)
+        and not pacing.pause_for(state, tokens)
+        and not any(may_run(state, name, load) for name, load in loads.items())
+    )
 
 
 def release(turn: Turn, op: ops.Release) -> replies.ReleaseReply:
@@ -84,23 +135,33 @@ def release(turn: Turn, op: ops.Release) -> replies.ReleaseReply:
     status, cost = Status.FINISHED, 0
     request, lease = _held(state, op.session, op.sequence, op.token)
     if request and lease:
-        status, cost = Status.OK, _end(state, request, lease, op.charge)
+        status, cost = Status.OK, _end(turn, request, lease, op)
         turn.bury(op)
     serial = turn.finish()
     return replies.ReleaseReply(status, serial, state.tick, cost / 1000, turn.grants(op.session))
 
 
-def _end(state: State, request: Request, lease: Lease, is_charged: bool) -> int:
+def _end(turn: Turn, request: Request, lease: Lease, op: ops.Release) -> int:
     """The lease is over, its durable task served; what it cost."""
-    cost = lease.settled
+    state, cost = turn.state, lease.settled
+    free(state, turn.now, request, lease)
+    state.tick += 1
     if cost is None:
-        cost = lease.weight if is_charged else 0
+        whole = lease.terms.cost if lease.terms else lease.weight
+        cost = whole if op.charge else 0
+        refund(state, turn.now, request.agent, lease.terms, spent=cost)
         charge(state, request.agent, cost)
-    free(state, request, lease)
+        attribute(state, request.agent, op.labels, cost)
+    tally(state, b"wait", op.cell.encode() + request.agent, 1)
     if lease.task:
         del state.tasks[lease.task]
-    state.tick += 1
     state.released += 1
+    judge_agent(state, turn.now, request.agent, "success" if op.charge else "error", lease.waited)
+    record_wait(state, lease.waited)
+    if op.charge:
+        pacing.recover(state, lease.token)
+    if state.configured.auto_tune:
+        pacing.adapt_alpha(state)
     return cost
 
 
@@ -109,10 +170,12 @@ def cancel(turn: Turn, op: ops.Cancel) -> replies.GrantsReply:
     if not turn.enters(op):
         return replies.GrantsReply(Status.EXPIRED, turn.finish())
     request = state.requests.get(rid_of(op.session, op.sequence))
+    if request and op.is_late:
+        judge_agent(state, turn.now, request.agent, "timeout", 0)
     if request and request.lease:
-        give_back(state, request, request.lease)
+        give_back(state, turn.now, request, request.lease)
     elif request:
-        withdraw(state, request)
+        withdraw(state, turn.now, request)
     turn.bury(op)
     status = Status.OK if request else Status.FINISHED
     return replies.GrantsReply(status, turn.finish(), turn.grants(op.session))
@@ -124,13 +187,30 @@ def settle(turn: Turn, op: ops.Settle) -> replies.SettleReply:
     status, cost = Status.FINISHED, 0
     if request and lease:
         status, cost = Status.OK, op.cost
-        charge(state, request.agent, op.cost - (lease.settled or 0))
-        lease.settled = op.cost
+        _settle(turn, request, lease, op)
     elif op.token in state.unsettled:
         status, cost = Status.LATE, op.cost
-        _, agent = state.unsettled.pop(op.token)
+        terms, agent = state.unsettled.pop(op.token)
         charge(state, agent, op.cost)
+        attribute(state, agent, op.labels, op.cost)
+        flags = terms.flags
+        if b"t" + (tenant_of(agent) or b"") not in state.rules:
+            flags = flags.replace("t", "")
+        post(state, turn.now, agent, flags, spent=op.cost, unsettled=-terms.cost)
     return replies.SettleReply(status, turn.finish(), cost / 1000)
+
+
+def _settle(turn: Turn, request: Request, lease: Lease, op: ops.Settle) -> None:
+    state, terms = turn.state, lease.terms or Terms(0, 0)
+    more = op.cost - (lease.settled or 0)
+    reserved = terms.cost if lease.settled is None else 0
+    charge(state, request.agent, more)
+    attribute(state, request.agent, op.labels, more)
+    post(state, turn.now, request.agent, terms.flags, reserved=-reserved, spent=more)
+    lease.settled = op.cost
+    if op.tokens is not None and lease.terms:
+        pacing.correct_tokens(state, terms.tokens, op.tokens)
+        lease.terms = lease.terms._replace(tokens=op.tokens)
 
 
 def _held(
@@ -144,25 +224,104 @@ def _held(
 
 
 def cancel_task(turn: Turn, op: ops.CancelTask) -> replies.GrantsReply:
-    state = turn.state
     if not turn.enters(op):
         return replies.GrantsReply(Status.EXPIRED, turn.finish())
     status = Status.OK
     if not turn.is_done(op):
-        status = _drop_task(state, op.task_id)
+        status = _drop_task(turn, op.task_id)
         if status is Status.OK:
             turn.bury(op)
     return replies.GrantsReply(status, turn.finish(), turn.grants(op.session))
 
 
-def _drop_task(state: State, task_id: str) -> Status:
+def _drop_task(turn: Turn, task_id: str) -> Status:
+    state = turn.state
     task = state.tasks.get(task_id)
     if task is None:
         return Status.UNKNOWN_TASK
     if task.state == RUNNING:
         return Status.TASK_RUNNING
     del state.tasks[task_id]
+    if task.state == DEAD:
+        return Status.OK
+    refund(state, turn.now, task.agent, task.terms)
     pulling = state.lane(task.agent, OPEN)
-    if task.state != DEAD and len(pulling) > len(state.queued_tasks(task.agent)):
+    if len(pulling) > len(state.queued_tasks(task.agent)):
         pulling[-1].lane, pulling[-1].weight = BOUND, IMPLICIT_WEIGHT
+    touch(state, turn.now, task.agent)
     return Status.OK
+
+
+def throttle(turn: Turn, op: ops.Throttle) -> replies.ThrottleReply:
+    state = turn.state
+    if not turn.enters(op):
+        return replies.ThrottleReply(Status.EXPIRED, turn.finish())
+    if not turn.is_done(op):
+        pacing.throttle(state, op.token, op.pause)
+        turn.bury(op)
+    left, limit = max(state.hold - state.vnow, 0), pacing.limit(state)
+    return replies.ThrottleReply(Status.OK, turn.finish(), left / 1e6, limit)
+
+
+def spend(turn: Turn, op: ops.Spend) -> replies.Reply:
+    state = turn.state
+    if not turn.enters(op):
+        return replies.Reply(Status.EXPIRED, turn.finish())
+    if not turn.is_done(op):
+        turn.bury(op)
+        every = [name for name in state.accounts if name[:1] == b"a"]
+        for name in [op.scope] if op.scope else every:
+            limit, _, period = limit_of(state, name)
+            account = account_of(state, name, turn.now, None if limit is None else period)
+            if op.cost is None:
+                account.spent = account.unsettled = account.over = 0
+            else:
+                account.spent += op.cost
+            record_over(state, name, account)
+            keep(state, name, account)
+    return replies.Reply(Status.OK, turn.finish())
+
+
+def judge(turn: Turn, op: ops.Judge) -> replies.Reply:
+    if not turn.enters(op):
+        return replies.Reply(Status.EXPIRED, turn.finish())
+    if not turn.is_done(op):
+        turn.bury(op)
+        if op.signal == "wait":
+            record_wait(turn.state, op.waited)
+        else:
+            judge_agent(turn.state, turn.now, op.agent, op.signal, op.waited)
+    return replies.Reply(Status.OK, turn.finish())
+
+
+def count(turn: Turn, op: ops.Tally) -> replies.Reply:
+    if not turn.enters(op):
+        return replies.Reply(Status.EXPIRED, turn.finish())
+    if not turn.is_done(op):
+        turn.bury(op)
+        add_entries(turn.state, op.entries)
+    return replies.Reply(Status.OK, turn.finish())
+
+
+def check(state: State, op: ops.Check, now: int) -> replies.RefusableReply:
+    """Would it be let in? Writes nothing."""
+    if state.config is None:
+        return replies.RefusableReply(Status.UNCONFIGURED, 0)
+    plan = decide(deepcopy(state), now, op.agent, op.weight, op.given)
+    if isinstance(plan, Refusal):
+        return replies.RefusableReply(Status.REFUSED, state.serial, plan)
+    return replies.RefusableReply(Status.OK, state.serial)
+
+
+def standing(state: State, op: ops.Standing, now: int) -> replies.StandingReply:
+    if state.config is None:
+        return replies.StandingReply(Status.UNCONFIGURED, 0)
+    scopes, rest = [], op.scopes
+    while rest:
+        length, _, rest = rest.partition(b"|")
+        scopes.append(rest[: int(length)])
+        rest = rest[int(length) :]
+    if not op.scopes:
+        scopes = sorted(state.accounts)
+    rows = tuple(standing_of(state, now, scope) for scope in scopes)
+    return replies.StandingReply(Status.OK, state.serial, rows)

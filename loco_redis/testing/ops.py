@@ -48,6 +48,12 @@ class Open(Op):
     alpha: float | None = None
     lease: int | None = None
     max_waiters: int | None = None
+    rpm: int | None = None
+    rpm_burst: int | None = None
+    tpm: int | None = None
+    tpm_burst: int | None = None
+    adaptive: int | None = None
+    auto_tune: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +68,7 @@ class Submit(Request):
     weight: int
     max_attempts: int = 0
     body: bytes = b""
+    given: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +76,7 @@ class Acquire(Request):
     verb = "acquire"
     agent: bytes
     weight: int | None = None
+    given: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +84,14 @@ class Release(Request):
     verb = "release"
     token: int
     charge: bool = True
+    cell: str = "0000"
+    labels: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
 class Cancel(Request):
     verb = "cancel"
+    is_late: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +101,8 @@ class Settle(Op):
     sequence: int
     token: int
     cost: int
+    tokens: int | None = None
+    labels: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +131,12 @@ class Reconfigure(Request):
     capacity: int | None = None
     alpha: float | None = None
     max_waiters: int | None = None
+    rpm: int | None = None
+    rpm_burst: int | None = None
+    tpm: int | None = None
+    tpm_burst: int | None = None
+    adaptive: int | None = None
+    auto_tune: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +149,56 @@ class Close(Op):
 @dataclass(frozen=True, slots=True)
 class Reap(Op):
     verb = "reap"
+
+
+@dataclass(frozen=True, slots=True)
+class Throttle(Request):
+    verb = "throttle"
+    token: int
+    pause: int
+
+
+@dataclass(frozen=True, slots=True)
+class Govern(Request):
+    """`changes` are pairs of a field of `rules` and its value, packed by `packed`."""
+
+    verb = "govern"
+    changes: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Spend(Request):
+    verb = "spend"
+    scope: bytes
+    cost: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Judge(Request):
+    verb = "judge"
+    agent: bytes
+    signal: str
+    waited: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Tally(Request):
+    verb = "tally"
+    entries: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Check(Op):
+    verb = "check"
+    agent: bytes
+    weight: int
+    given: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing(Op):
+    verb = "standing"
+    scopes: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,3 +218,13 @@ class Agent(Op):
 class Snapshot(Op):
     verb = "snapshot"
     limit: int
+
+
+def packed(changes: dict[bytes, bytes]) -> bytes:
+    """The `changes` of `govern`."""
+    return b"".join(b"%d|%b|%d|%b" % (len(k), k, len(v), v) for k, v in changes.items())
+
+
+def scopes(*names: bytes) -> bytes:
+    """The `scopes` of `standing`."""
+    return b"".join(b"%d|%b" % (len(name), name) for name in names)

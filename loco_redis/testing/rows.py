@@ -6,18 +6,52 @@ import struct
 from typing import NamedTuple, Self
 
 
+class TermsRow(NamedTuple):
+    """`cost:tokens:flags`."""
+
+    cost: int
+    tokens: int
+    flags: str
+
+    @classmethod
+    def parse(cls, row: bytes) -> Self | None:
+        """None where nothing was said and nothing reserved."""
+        if not row:
+            return None
+        cost, tokens, flags = row.split(b":")
+        return cls(int(cost), int(tokens), flags.decode())
+
+
+class AccountRow(NamedTuple):
+    """`spent|unsettled|reserved|over|window|period`."""
+
+    spent: int
+    unsettled: int
+    reserved: int
+    over: int
+    window: int
+    period: str
+
+    @classmethod
+    def parse(cls, row: bytes) -> Self:
+        *numbers, period = row.split(b"|")
+        spent, unsettled, reserved, over, window = map(int, numbers)
+        return cls(spent, unsettled, reserved, over, window, period.decode())
+
+
 class RequestRow(NamedTuple):
-    """`W|lane|seq|tick|weight|agent`."""
+    """`W|lane|seq|tick|weight|terms|agent`."""
 
     lane: str
     seq: int
     tick: int
     weight: int
+    terms: TermsRow | None
     agent: bytes
 
 
 class LeaseRow(NamedTuple):
-    """`G|lane|slot|token|weight|attempt|waited|score|settled|since|task|agent`."""
+    """`G|lane|slot|token|weight|attempt|waited|score|settled|since|task|terms|agent`."""
 
     lane: str
     slot: int
@@ -29,20 +63,22 @@ class LeaseRow(NamedTuple):
     settled: int | None
     since: int
     task: bytes
+    terms: TermsRow | None
     agent: bytes
 
 
 def request_row(row: bytes) -> RequestRow | LeaseRow:
     """The row of a waiting or of a granted request."""
     if row.startswith(b"W|"):
-        _, lane, seq, tick, weight, agent = row.split(b"|", 5)
-        return RequestRow(lane.decode(), int(seq), int(tick), int(weight), agent)
-    _, lane, *numbers, score, settled, since, task, agent = row.split(b"|", 11)
+        _, lane, seq, tick, weight, terms, agent = row.split(b"|", 6)
+        parsed = TermsRow.parse(terms)
+        return RequestRow(lane.decode(), int(seq), int(tick), int(weight), parsed, agent)
+    _, lane, *numbers, score, settled, since, task, terms, agent = row.split(b"|", 12)
     slot, token, weight_, attempt, waited = map(int, numbers)
     charged = int(settled) if settled else None
     return LeaseRow(
         lane.decode(), slot, token, weight_, attempt, waited, float(score), charged, int(since),
-        task, agent,
+        task, TermsRow.parse(terms), agent,
     )  # fmt: skip
 
 
@@ -64,7 +100,7 @@ class SessionRow(NamedTuple):
 
 
 class TaskRow(NamedTuple):
-    """`state|seq|tick|weight|attempt|max_attempts|has_body|agent`."""
+    """`state|seq|tick|weight|attempt|max_attempts|has_body|terms|agent`."""
 
     state: str
     seq: int
@@ -73,17 +109,21 @@ class TaskRow(NamedTuple):
     attempt: int
     max_attempts: int
     has_body: bool
+    terms: TermsRow | None
     agent: bytes
 
     @classmethod
     def parse(cls, row: bytes) -> Self:
-        state, *numbers, has_body, agent = row.split(b"|", 7)
+        state, *numbers, has_body, terms, agent = row.split(b"|", 8)
         seq, tick, weight, attempt, limit = map(int, numbers)
-        return cls(state.decode(), seq, tick, weight, attempt, limit, has_body == b"1", agent)
+        return cls(
+            state.decode(), seq, tick, weight, attempt, limit, has_body == b"1",
+            TermsRow.parse(terms), agent,
+        )  # fmt: skip
 
 
 class LoadRow(NamedTuple):
-    """`Q|tick|seq|bound|durable|open|lane|weight|id`; the last three are those of the head."""
+    """`Q|tick|seq|bound|durable|open|lane|weight|place|terms|id`; lane, weight, terms and id are of the head."""
 
     q: int
     tick: int
@@ -93,13 +133,18 @@ class LoadRow(NamedTuple):
     open: int
     lane: str
     weight: int
+    place: str
+    terms: TermsRow | None
     head: bytes
 
     @classmethod
     def parse(cls, row: bytes) -> Self:
-        *numbers, lane, weight, head = row.split(b"|")
+        *numbers, lane, weight, place, terms, head = row.split(b"|")
         q, tick, seq, bound, durable, open_ = map(int, numbers)
-        return cls(q, tick, seq, bound, durable, open_, lane.decode(), int(weight), head)
+        return cls(
+            q, tick, seq, bound, durable, open_, lane.decode(), int(weight), place.decode(),
+            TermsRow.parse(terms), head,
+        )  # fmt: skip
 
 
 class QueueMember(NamedTuple):
@@ -119,7 +164,7 @@ class QueueMember(NamedTuple):
 
 
 class IndexMember(NamedTuple):
-    """`bucket4 tick12 inverse-Q16 seq16 agent`."""
+    """`place bucket4 tick12 inverse-Q16 seq16 agent`."""
 
     bucket: bytes
     tick: int
@@ -129,20 +174,24 @@ class IndexMember(NamedTuple):
 
     @classmethod
     def parse(cls, member: bytes) -> Self:
+        size = 4
+        if member[:1] == b":":  # :tenant:percent
+            size = member.index(b":", 1) + 8
         bucket, tick, inverse_q, seq, agent = struct.unpack(
-            f"4s12s16s16s{len(member) - 48}s", member
+            f"{size}s12s16s16s{len(member) - size - 44}s", member
         )
         return cls(bucket, int(tick), int(inverse_q), int(seq), agent)
 
 
 class UnsettledRow(NamedTuple):
-    """`token16|weight|agent`."""
+    """`token16|cost|flags|agent`."""
 
     token: int
-    weight: int
+    cost: int
+    flags: str
     agent: bytes
 
     @classmethod
     def parse(cls, member: bytes) -> Self:
-        token, weight, agent = member.split(b"|", 2)
-        return cls(int(token), int(weight), agent)
+        token, cost, flags, agent = member.split(b"|", 3)
+        return cls(int(token), int(cost), flags.decode(), agent)

@@ -13,6 +13,11 @@ from loco_redis.errors import LocoRedisError
 
 EXAMPLES: list[LocoRedisError] = [
     errors.BackpressureError("llm", 7, 7),
+    errors.PolicyViolationError("rate", "batch", "10 tasks in 60 s", 1.5),
+    errors.BudgetExceededError("batch", 100.0, 95.0, 10.0),
+    errors.TenantCostExceededError("acme", "acme/batch", 100.0, 95.0, 10.0),
+    errors.TenantLimitError("acme", 3),
+    errors.UnknownTenantError("acme"),
     errors.ShutdownError("llm"),
     errors.AcquireTimeoutError("llm", "batch", 2.5),
     errors.LeaseLostError("llm", 42),

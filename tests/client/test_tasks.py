@@ -185,7 +185,9 @@ def test_payload_is_not_shown() -> None:
 def test_texts_of_a_task_are_limited() -> None:
     """64 KiB of labels and attribution, no more."""
     with pytest.raises(ValueError, match="payload"):
-        encode_body(Task(team="x" * 70_000))
+        encode_body(Task(labels={f"label {n}": "x" * 500 for n in range(140)}))
+    with pytest.raises(ValueError, match="512"):
+        Task(team="x" * 513)
 
 
 async def test_task_submitted_to_nobody_waits(schedulers: Schedulers) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import redis
 from redis.exceptions import NoScriptError
 
-from loco_redis._replies import Grant, Reply, SnapshotReply
+from loco_redis._replies import Grant, Reply, SnapshotReply, StandingReply
 from loco_redis._scripts import Command, Scripts, load
 from loco_redis.testing import invariants, ops
 from loco_redis.testing.dump import Dump, differences, parse
@@ -63,22 +64,28 @@ class Bench:
 class Hints:
     """What is published to the sessions of a scheduler, read without guessing how long to wait."""
 
-    def __init__(self, client: redis.Redis, scripts: Scripts) -> None:
+    def __init__(self, client: redis.Redis, scripts: Scripts, clock: Callable[[], int]) -> None:
+        """`clock` tells the lease clock, on which a wake is counted."""
+        self.clock = clock
         self._prefix = scripts.keys.channel
         self._pubsub = client.pubsub()
         self._pubsub.psubscribe(self._prefix + b"*")
         self.take()
 
-    def take(self) -> list[tuple[str, Grant]]:
+    def take(self) -> list[tuple[str, Grant | int]]:
         """All hints since the last call: a PING comes back after everything published before it."""
         self._pubsub.ping()
-        hints: list[tuple[str, Grant]] = []
+        hints: list[tuple[str, Grant | int]] = []
         while (message := self._pubsub.get_message(timeout=5.0)) is not None:
             if message["type"] == "pong":
                 return hints
             if message["type"] == "pmessage":
                 session = message["channel"].removeprefix(self._prefix).decode()
-                hints.append((session, Grant.parse(message["data"])))
+                data = message["data"]
+                if data.startswith(b"wake|"):
+                    hints.append((session, self.clock() + int(data[5:])))
+                else:
+                    hints.append((session, Grant.parse(data)))
         raise AssertionError("no answer to a PING")
 
     def close(self) -> None:
@@ -92,7 +99,7 @@ class Lockstep(Bench):
         super().__init__(client)
         self.state = State()
         self.now = now
-        self.hints = Hints(client, self.scripts)
+        self.hints = Hints(client, self.scripts, lambda: self.state.vnow)
         self.before = dump(self.state)
 
     def do(self, op: ops.Op) -> Any:
@@ -125,7 +132,10 @@ class Lockstep(Bench):
 
 
 def comparable(reply: Reply) -> Reply:
-    """A snapshot lists agents and sessions in no promised order."""
+    """A snapshot lists agents and sessions in no promised order, standings come as stored."""
+    if isinstance(reply, StandingReply):
+        rows = sorted(reply.standings, key=lambda row: row.scope)
+        return replace(reply, standings=tuple(rows))
     if not isinstance(reply, SnapshotReply) or reply.snapshot is None:
         return reply
     snapshot = reply.snapshot

@@ -8,6 +8,7 @@ import pytest
 
 from loco_redis._replies import Status
 from loco_redis.testing import ops
+from loco_redis.testing.model_state import Terms
 from tests.lua.lockstep import Lockstep
 from tests.servers import Server
 
@@ -142,9 +143,9 @@ def test_costs_beyond_10000_agents_share_an_entry(pair: Lockstep) -> None:
 def test_unsettled_leases_beyond_10000_drop_the_oldest(pair: Lockstep) -> None:
     """The lease that nobody settled for longest is forgotten."""
     for token in range(1, 10_001):
-        pair.state.unsettled[token] = (1000, b"x")
-    key = pair.scripts.keys.all[-1]
-    pair.client.zadd(key, {b"%016d|1000|x" % token: 0 for token in pair.state.unsettled})
+        pair.state.unsettled[token] = (Terms(1000, 0), b"x")
+    key = pair.scripts.keys.all[20]
+    pair.client.zadd(key, {b"%016d|1000||x" % token: 0 for token in pair.state.unsettled})
     acquire(pair, "a", range(1, 3))
     pair.do(ops.Close("a", 0))
     assert pair.do(ops.Settle("b", 1, 1, 10)).status is Status.FINISHED

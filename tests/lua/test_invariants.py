@@ -113,7 +113,7 @@ CORRUPTIONS: list[tuple[int, str, Corruption]] = [
     (2, "queue score", put("queue", b"x", 1.0)),
     (2, "Q", edit("loads", b"pull", b"6000|", b"6001|")),
     (2, "count", edit("loads", b"pull", b"|0|2|1|", b"|0|2|2|")),
-    (2, "load of nobody", put("loads", b"ghost", b"0|0|0|0|0|0|b|0|x")),
+    (2, "load of nobody", put("loads", b"ghost", b"0|0|0|0|0|0|b|0|||x")),
     (2, "depth", put("depth", b"deep", 1.0)),
     (2, "depth missing", drop("depth")),
     (2, "ready missing", drop("ready")),
@@ -149,8 +149,48 @@ CORRUPTIONS: list[tuple[int, str, Corruption]] = [
 def test_full_state_is_sound(full: Dump) -> None:
     """The state the corruptions start from has a row in every key and keeps all invariants."""
     empty = [key for key in Dump.__dataclass_fields__ if not getattr(full, key)]
-    assert empty == ["agents"]
+    assert empty == ["agents", "rules", "accounts", "lines", "tallies", "alerts"]
     check(full)
+
+
+@pytest.fixture
+def governed(pair: Lockstep) -> Dump:
+    """Reserved, and beyond a limit; a line whose tenant is at its cap, and one that is not."""
+    pair.do(ops.Open("a", 0, "h|1", capacity=2))
+    rules = {b"b": b"9000|a|", b"tfull": b"5|99000|1", b"topen": b"|99000|2", b"ccapped": b"1"}
+    pair.do(ops.Govern("a", 1, 0, 1, ops.packed(rules)))
+    agents = (b"full/x", b"capped", b"full/y", b"open/x", b"open/y", b"capped", b"over")
+    for sequence, agent in enumerate(agents, start=2):
+        pair.do(
+            ops.Acquire("a", 1, 0, sequence, agent, 2000, b"9500::" if agent == b"over" else b"")
+        )
+    return pair.before
+
+
+GOVERNED: list[tuple[int, str, Corruption]] = [
+    (2, "line lost", drop("lines")),
+    (2, "front of a full tenant ready", put("ready", b"full/y", 4.0)),
+    (2, "second of a line ready", put("ready", b"open/y", 6.0)),
+    (2, "capped agent ready", put("ready", b"capped", 7.0)),
+    (2, "bucket of a full tenant", put("buckets", b":full:1000191", 0.0)),
+    (2, "bucket missing", drop("buckets", b":open")),
+    (7, "reserved for nobody", edit("accounts", b"acapped", b"|4000|", b"|4001|")),
+    (7, "reservation lost", drop("accounts", b"topen")),
+    (7, "beyond the limit", edit("accounts", b"aover", b"|500|", b"|499|")),
+    (7, "negative spend", edit("accounts", b"aover", b"0|0|", b"-1|0|")),
+]
+
+
+@pytest.mark.parametrize(
+    ("number", "corrupt"),
+    [pytest.param(number, corrupt, id=f"{number}-{name}") for number, name, corrupt in GOVERNED],
+)
+def test_corrupt_governance_is_named(governed: Dump, number: int, corrupt: Corruption) -> None:
+    """A lost reservation, a spent limit or a wrong line raises the number of its invariant."""
+    check(governed)
+    with pytest.raises(InvariantViolation) as caught:
+        check(corrupt(governed))
+    assert caught.value.number == number
 
 
 @pytest.mark.parametrize(

@@ -304,11 +304,152 @@ class Machine(RuleBasedStateMachine):
         assert not self.pair.before.buckets
 
 
+RULES = (
+    (b"b", (b"", b"6000|r|", b"4000|a|day", b"|d|3000000", b"9000|r|month")),
+    (b"Bb", (b"", b"0", b"5000", b"12000")),
+    (b"Bt-1/a", (b"", b"7000")),
+    (b"tt-1", (b"", b"||", b"2||", b"|9000|", b"||1", b"1|20000|2")),
+    (b"tt2", (b"", b"||0", b"||1")),
+    (b"cb", (b"", b"0", b"1", b"2")),
+    (b"ct-1/a", (b"", b"1")),
+    (b"r", (b"", b"2000|5000000", b"|60000000")),
+    (b"Rb", (b"", b"500", b"7000")),
+    (b"ab", (b"", b"public\x1finternal")),
+    (b"s", (b"", b"2|3000000")),
+    (b"o", (b"", b"1|3|0.75|0.9")),
+)
+COMPETITORS = (b"b", b"t-1/a", b"t-1/b", b"t-1/c", b"t2/x")
+GIVEN = (b"", b"", b"2500::", b":300:", b"800:40:public", b"::secret\x1fpublic")
+LABELS = (b"", b"s\x1ft\x1f\x1fm", b"\x1f\x1fw\x1f", b"s2\x1ft\x1fw\x1fm")
+PACES: tuple[dict[str, int], ...] = (
+    {"rpm": 0},
+    {"rpm": 7, "rpm_burst": 2},
+    {"tpm": 1000, "tpm_burst": 100},
+    {"tpm": 0},
+    {"adaptive": 1, "capacity": 3},
+    {"adaptive": 0},
+    {"auto_tune": 1},
+    {"auto_tune": 1},
+    {"auto_tune": 0},
+)
+
+competitors = st.sampled_from(COMPETITORS)
+givens = st.sampled_from(GIVEN)
+rule_pairs = st.sampled_from([(name, value) for name, values in RULES for value in values])
+
+
+class GovernedMachine(Machine):
+    """The same with rules that come and go, for agents of two tenants and one of none."""
+
+    @rule(session=sessions, pairs=st.lists(rule_pairs, min_size=1, max_size=4), is_hidden=hidden)
+    def govern(self, session: str, pairs: list[tuple[bytes, bytes]], is_hidden: bool) -> None:
+        changes = ops.packed(dict(pairs))
+        self.call(ops.Govern(*self.clients[session].mint(), changes), is_hidden)
+
+    @rule(
+        wants=st.lists(
+            st.tuples(sessions, competitors, st.none() | st.sampled_from(WEIGHTS), givens),
+            min_size=1,
+            max_size=6,
+        )
+    )
+    def ask(self, wants: list[tuple[str, bytes, int | None, bytes]]) -> None:
+        for session, agent, weight, given in wants:
+            self.call(ops.Acquire(*self.clients[session].mint(), agent, weight, given))
+
+    @rule(session=sessions, agent=competitors, given=givens, limit=st.integers(0, 2))
+    def queue(self, session: str, agent: bytes, given: bytes, limit: int) -> None:
+        op = ops.Submit(*self.clients[session].mint(), agent, 1500, limit, b"", given)
+        self.tasks.append(rid_of(session, op.sequence))
+        self.call(op)
+
+    @rule(
+        picked=st.lists(picks, min_size=1, max_size=4),
+        charge=st.booleans(),
+        cell=st.sampled_from(("0000", "0312")),
+        labels=st.sampled_from(LABELS),
+    )
+    def finish(self, picked: list[int], charge: bool, cell: str, labels: bytes) -> None:
+        for pick in picked:
+            if holders := self.pair.state.holders():
+                request, lease = holders[pick % len(holders)]
+                common = self.clients[request.session].common()
+                sequence = sequence_of(request.rid)
+                self.call(ops.Release(*common, sequence, lease.token, charge, cell, labels))
+
+    @precondition(lambda self: self.leases)
+    @rule(
+        pick=picks,
+        cost=st.sampled_from((0, 500, 40000)),
+        tokens=st.sampled_from((None, 0, 90)),
+        labels=st.sampled_from(LABELS),
+    )
+    def settle_tokens(self, pick: int, cost: int, tokens: int | None, labels: bytes) -> None:
+        lease = self.leases[-1 - pick % len(self.leases)]
+        self.call(ops.Settle(lease.session, lease.sequence, lease.token, cost, tokens, labels))
+
+    @rule(session=sessions, back=st.integers(0, 6))
+    def time_out(self, session: str, back: int) -> None:
+        client = self.clients[session]
+        self.call(ops.Cancel(*client.common(), max(client.sequence - back, 1), True))
+
+    @precondition(lambda self: self.leases)
+    @rule(pick=picks, pause=st.sampled_from((0, 1_000_000, 6_000_000)), is_hidden=hidden)
+    def throttle(self, pick: int, pause: int, is_hidden: bool) -> None:
+        lease = self.leases[-1 - pick % len(self.leases)]
+        common = self.clients[lease.session].mint()
+        self.call(ops.Throttle(*common, lease.token, pause), is_hidden)
+
+    @rule(session=sessions, pace=st.sampled_from(PACES), is_hidden=hidden)
+    def pace(self, session: str, pace: dict[str, int], is_hidden: bool) -> None:
+        op = ops.Reconfigure(*self.clients[session].mint(), **pace)  # type: ignore[arg-type]
+        self.call(op, is_hidden)
+
+    @rule(
+        session=sessions,
+        scope=st.sampled_from((b"ab", b"at-1/a", b"tt-1", b"")),
+        cost=st.sampled_from((None, 700)),
+    )
+    def spend(self, session: str, scope: bytes, cost: int | None) -> None:
+        self.call(ops.Spend(*self.clients[session].mint(), scope, cost if scope else None))
+
+    @rule(
+        session=sessions,
+        agent=competitors,
+        signal=st.sampled_from(("success", "error", "timeout", "wait")),
+        waited=st.integers(0, 4),
+    )
+    def judge(self, session: str, agent: bytes, signal: str, waited: int) -> None:
+        self.call(ops.Judge(*self.clients[session].mint(), agent, signal, waited))
+
+    @rule(session=sessions, amount=st.integers(-3, 3), is_hidden=hidden)
+    def tally(self, session: str, amount: int, is_hidden: bool) -> None:
+        entries = b"q|%d|3|a|bx|1500|2|ttx|0|1|u" % amount
+        self.call(ops.Tally(*self.clients[session].mint(), entries), is_hidden)
+
+    @rule(agent=competitors, given=givens)
+    def look(self, agent: bytes, given: bytes) -> None:
+        self.call(ops.Check(agent, 2000, given))
+        self.call(ops.Standing())
+        self.call(ops.Standing(ops.scopes(b"a" + agent, b"tt-1", b"tt2")))
+
+    @rule(session=sessions, agent=competitors, is_hidden=hidden)
+    def register_member(self, session: str, agent: bytes, is_hidden: bool) -> None:
+        self.call(ops.Register(*self.clients[session].mint(), agent, "x"), is_hidden)
+        if is_hidden:
+            self.call(ops.Unregister(*self.clients[session].mint(), agent))
+
+    @rule(step=st.sampled_from((100_000, 2_000_000, 40_000_000_000, 2_000_000_000_000)))
+    def pass_more_time(self, step: int) -> None:
+        self.pair.now += step
+
+
 @pytest.mark.timeout(600)  # a failure is shrunk, which takes minutes
-def test_scripts_follow_the_model(any_server: Server) -> None:
+@pytest.mark.parametrize("machine", [Machine, GovernedMachine])
+def test_scripts_follow_the_model(any_server: Server, machine: type[Machine]) -> None:
     """After every call of any sequence, replies, hints and the whole state are the model's."""
 
-    class OnServer(Machine):
+    class OnServer(machine):  # type: ignore[misc, valid-type]
         def __init__(self) -> None:
             super().__init__(any_server.client)
 

@@ -61,4 +61,4 @@ async def test_expired_books_give_back_who_waits() -> None:
 
 
 def _grant(sequence: int, token: int) -> Grant:
-    return Grant(sequence, 0, token, 1.0, 1, 0, 0.5, False, None)
+    return Grant(sequence, 0, token, 1.0, 1, 0, 0.5, False, "", None)

@@ -7,10 +7,13 @@ local MOST_UNSETTLED = 10000
 
 -- The holder is gone. Its cost stays unknown until somebody settles it late.
 local function reclaim(request)
-  finish(request)
-  S.tick, S.reclaimed = S.tick + 1, S.reclaimed + 1
+  finish(request, 1)
+  S.reclaimed = S.reclaimed + 1
+  --@include reserve
+  local cost, _, flags = read_terms(request.terms, request.weight)
   if not request.settled then
-    local entry = string.format('%016d|%d|', request.token, request.weight) .. request.agent
+    post(request.agent, flags, -cost, 0, cost)
+    local entry = string.format('%016d|%d|%s|', request.token, cost, flags) .. request.agent
     redis.call('ZADD', K.unsettled, 0, entry)
     redis.call('ZREMRANGEBYRANK', K.unsettled, 0, -MOST_UNSETTLED - 1)
   end
@@ -21,6 +24,7 @@ local function reclaim(request)
     write_task(task)
     redis.call('ZADD', K.dead, S.tick, task.id)
   else
+    reserve(request.agent, task.terms) -- the next attempt costs, too
     requeue(task)
   end
 end

@@ -10,7 +10,8 @@ local function serve(load, score)
     --@include serve_durable
     return serve_durable(load, score)
   end
-  local r = { id = load.head, seq = load.seq, tick = load.tick, weight = load.weight, agent = load.agent }
+  local r = { id = load.head, seq = load.seq, tick = load.tick, weight = load.weight, terms = load.terms,
+    agent = load.agent }
   if load.lane == 'd' then
     --@include request_row
     --@include lane_head

@@ -9,5 +9,6 @@ local function grant_at_once(r)
   local a, b = coefficients(q)
   local waited = load.durable > 0 and S.tick - load.tick or 0
   r.attempt, r.task = '1', ''
-  hold(r, a * q + b * waited, 0, '0')
+  local trust = S.G and S.G.multiplier and S.G.multiplier(r.agent) / 100 or 1
+  hold(r, trust * (a * q + b * waited), 0, '0')
 end

@@ -14,6 +14,8 @@ local function hold(r, score, waited, has_body)
   redis.call('HSET', K.holders, slot, r.id)
   S.fence = math.max(S.fence + 1, S.raw)
   S.held, S.granted = S.held + 1, S.granted + 1
+  if S.G and S.G.count_lease then S.G.count_lease(r.agent, 1) end
+  if S.G and S.G.take_rate then S.G.take_rate(r.terms, 1) end
   if S.held > S.peak then S.peak = S.held end
   r.slot, r.token, r.score = slot, int(S.fence), string.format('%.17g', score)
   r.waited, r.since, r.settled = int(waited), int(S.raw), nil

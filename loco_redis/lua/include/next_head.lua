@@ -10,9 +10,11 @@ local function next_head(load)
   load.seq, load.tick, load.lane, load.head = head.seq, head.tick, head.lane, head.id
   if head.lane == 'b' then
     --@include request_row
-    load.weight = read_request(head.id).weight
+    local request = read_request(head.id)
+    load.weight, load.terms = request.weight, request.terms
   else
     --@include task_row
-    load.weight = read_task(head.id).weight
+    local task = read_task(head.id)
+    load.weight, load.terms = task.weight, task.terms
   end
 end

@@ -7,13 +7,13 @@ local function lane_member(agent, lane, seq, tick, id)
 end
 
 -- Counts a task into the load, which the caller stores.
-local function add_task(load, lane, seq, tick, weight, id)
+local function add_task(load, lane, seq, tick, weight, id, terms)
   local first, older = load.bound + load.durable == 0, seq < load.seq
   if older and not first then
     redis.call('ZADD', K.queue, 0, lane_member(load.agent, load.lane, load.seq, load.tick, load.head))
   end
   if older or first then
-    load.seq, load.tick, load.lane, load.weight, load.head = seq, tick, lane, weight, id
+    load.seq, load.tick, load.lane, load.weight, load.head, load.terms = seq, tick, lane, weight, id, terms
   else
     redis.call('ZADD', K.queue, 0, lane_member(load.agent, lane, seq, tick, id))
   end

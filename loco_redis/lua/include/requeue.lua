@@ -6,6 +6,6 @@ local function requeue(task)
   task.state = 'Q'
   write_task(task)
   local load = load_of(task.agent)
-  add_task(load, 'd', task.seq, task.tick, task.weight, task.id)
+  add_task(load, 'd', task.seq, task.tick, task.weight, task.id, task.terms)
   store_load(load)
 end

@@ -7,35 +7,36 @@
 -- below the best. Inside a bucket members come oldest first, so a * ceiling + b * D bounds the rest; and
 -- once a member of a tick is below the best, so is the rest of that tick. All sums are rounded
 -- the same way and rounding is monotone, so the bounds hold for the rounded values too.
+-- Buckets hold agents of one trust, whose factor multiplies all sums in them.
 -- Cost: about (buckets + members read); measured in benchmarks/README.md.
 --@include loads
 
 local FEW, MORE = 2, 8 -- members read of a bucket at first, and then
 
 -- Reads one bucket; returns agent, score and seq of the best of what it was given and what it found.
-local function open_bucket(bucket, oldest, ceiling, a, b, best, best_score, best_seq)
-  local from, to, chunk = '[' .. bucket, '(' .. bucket .. '~', FEW
+local function open_bucket(bucket, oldest, ceiling, m, a, b, best, best_score, best_seq)
+  local from, to, chunk, at = '[' .. bucket, '(' .. bucket .. '~', FEW, #bucket
   while true do
     local members = redis.call('ZRANGEBYLEX', K.index, from, to, 'LIMIT', 0, chunk)
     if chunk == FEW then
       if not members[1] then
         redis.call('ZREM', K.buckets, bucket)
-      elseif string.sub(members[1], 5, 16) + 0 > oldest + 0 then
-        redis.call('ZADD', K.buckets, string.sub(members[1], 5, 16), bucket)
+      elseif string.sub(members[1], at + 1, at + 12) + 0 > oldest + 0 then
+        redis.call('ZADD', K.buckets, string.sub(members[1], at + 1, at + 12), bucket)
       end
     end
     local tick, q, score
     for i = 1, #members do
       local member = members[i]
-      tick = string.sub(member, 5, 16) + 0
+      tick = string.sub(member, at + 1, at + 12) + 0
       local by_age = b * (S.tick - tick)
-      if a * ceiling + by_age < best_score then return best, best_score, best_seq end
-      q = TOP - string.sub(member, 17, 32)
-      score = a * q + by_age
+      if m * (a * ceiling + by_age) < best_score then return best, best_score, best_seq end
+      q = TOP - string.sub(member, at + 13, at + 28)
+      score = m * (a * q + by_age)
       if score >= best_score then
-        local seq = string.sub(member, 33, 48) + 0
+        local seq = string.sub(member, at + 29, at + 44) + 0
         if score > best_score or seq < best_seq then
-          best, best_score, best_seq = string.sub(member, 49), score, seq
+          best, best_score, best_seq = string.sub(member, at + 45), score, seq
         end
       end
     end
@@ -52,11 +53,14 @@ end
 -- The best over all buckets: agent and score.
 local function search_buckets(a, b, max_q)
   local buckets = redis.call('ZRANGE', K.buckets, 0, -1, 'WITHSCORES')
-  local ceilings, bounds = {}, {}
+  local ceilings, bounds, trust = {}, {}, {}
   for i = 1, #buckets, 2 do
-    local step = buckets[i] % 16 -- no Q in the bucket is above its ceiling
-    ceilings[i] = math.min(max_q, math.ldexp((step + 17) / 32, (buckets[i] - step) / 16))
-    bounds[i] = a * ceilings[i] + b * (S.tick - buckets[i + 1])
+    local place, digits = buckets[i], buckets[i]
+    if #place > 4 then place, digits = string.match(place, '^(.*)(%d%d%d%d)$') end
+    local step = digits % 16 -- no Q in the bucket is above its ceiling
+    ceilings[i] = math.min(max_q, math.ldexp((step + 17) / 32, (digits - step) / 16))
+    trust[i] = trust_in(place)
+    bounds[i] = trust[i] * (a * ceilings[i] + b * (S.tick - buckets[i + 1]))
   end
   local best, best_score, best_seq = nil, -1, 0
   while true do
@@ -66,7 +70,7 @@ local function search_buckets(a, b, max_q)
     end
     if not widest or bound < best_score then return best, best_score end
     best, best_score, best_seq =
-      open_bucket(buckets[widest], buckets[widest + 1], ceilings[widest], a, b, best, best_score, best_seq)
+      open_bucket(buckets[widest], buckets[widest + 1], ceilings[widest], trust[widest], a, b, best, best_score, best_seq)
     bounds[widest] = -1
   end
 end

@@ -6,7 +6,8 @@ local function choose()
   local a, b, max_q, first = coefficients(0)
   if not first then return nil end
   local oldest = load_of(first)
-  if S.alpha == 0 or oldest.q == max_q then -- nobody is older, and depth does not count or nobody is deeper
+  local is_plain = not S.G or not S.G.multiplier
+  if is_plain and (S.alpha == 0 or oldest.q == max_q) then -- nobody is older; depth does not count, or nobody is deeper
     return first, a * oldest.q + b * (S.tick - oldest.tick)
   end
   --@include search

@@ -12,5 +12,5 @@ local function serve_durable(load, score)
   task.state, task.attempt = 'R', task.attempt + 1
   write_task(task)
   hold({ id = opened.id, lane = 'o', weight = task.weight, attempt = int(task.attempt), task = task.id,
-    agent = load.agent }, score, S.tick - task.tick, task.has_body)
+    terms = task.terms, agent = load.agent }, score, S.tick - task.tick, task.has_body)
 end

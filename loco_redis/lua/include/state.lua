@@ -6,10 +6,15 @@ local S -- nil where there is no scheduler (any more)
 local function read_state()
   local v = redis.call('HMGET', K.vars, 'capacity', 'alpha', 'lease', 'max_waiters', 'version', 'counters')
   if not v[1] then return end
-  local serial, tick, seq, fence, held, waiting, peak, granted, released, reclaimed, raw, vnow, due =
-    string.match(v[6], '^(%d+)|(%d+)|(%d+)|(%d+)|(%d+)|(%d+)|(%d+)|(%d+)|(%d+)|(%d+)|(%d+)|(%d+)|(%d+)$')
+  local serial, tick, seq, fence, held, waiting, peak, granted, released, reclaimed, raw, vnow, due, features =
+    string.match(v[6], '^(%d+)|(%d+)|(%d+)|(%d+)|(%d+)|(%d+)|(%d+)|(%d+)|(%d+)|(%d+)|(%d+)|(%d+)|(%d+)|(%a*)$')
   S = { capacity = v[1] + 0, alpha = v[2] + 0, lease = v[3] + 0, max_waiters = v[4] + 0, version = v[5] + 0,
     serial = serial + 0, tick = tick + 0, seq = seq + 0, fence = fence + 0, held = held + 0, waiting = waiting + 0,
     peak = peak + 0, granted = granted + 0, released = released + 0, reclaimed = reclaimed + 0, raw = raw + 0,
     vnow = vnow + 0, due = due + 0 }
+  S.limit = S.capacity -- slots that may be held at present
+  if features ~= '' then
+    --@include features
+    read_features(features)
+  end
 end

@@ -14,14 +14,20 @@ local own_grants = {} -- to the calling session; other sessions are told by a hi
 local reaped = 0
 local purge_below -- tombstones of the calling session below this sequence are needed no more
 
+--@include loads
+
 -- Grants while a slot is free and somebody may have it.
 local function grant_all()
-  if S.held >= S.capacity or S.waiting == 0 then return end
+  S.wake = nil
+  if S.held >= S.limit or S.waiting == 0 then return end
   --@include grant
   repeat
+    local wait = S.G and S.G.pause and S.G.pause() or 0
     local agent, score = choose()
-    if agent then serve(load_of(agent), score) end
-  until not agent or S.held >= S.capacity or S.waiting == 0
+    if agent and wait == 0 and S.tpm and S.tpm > 0 then wait = S.G.pause_for(S.G.next_tokens(load_of(agent))) end
+    S.wake = agent and wait > 0 and S.vnow + wait or nil
+    if agent and not S.wake then serve(load_of(agent), score) end
+  until not agent or S.wake or S.held >= S.limit or S.waiting == 0
 end
 
 -- Ends expired sessions, the earliest deadline first, as far as 100 units go.
@@ -45,6 +51,9 @@ local function begin()
   local gap = NOW - S.raw
   if gap > 0 and gap <= S.lease / 2 then S.vnow = S.vnow + gap end
   S.raw = NOW
+  if S.features then
+    --@include governance
+  end
   if S.due > 0 and S.due <= S.vnow then
     reap()
     grant_all()
@@ -75,8 +84,20 @@ local function write(status, ...)
   if not S then return { status, 0 } end
   grant_all()
   S.serial = S.serial + 1
-  redis.call('HSET', K.vars, 'counters', string.format('%d|%d|%d|%d|%d|%d|%d|%d|%d|%d|%d|%d|%d', S.serial, S.tick, S.seq,
-    S.fence, S.held, S.waiting, S.peak, S.granted, S.released, S.reclaimed, S.raw, S.vnow, S.due))
+  redis.call('HSET', K.vars, 'counters', string.format('%d|%d|%d|%d|%d|%d|%d|%d|%d|%d|%d|%d|%d|%s', S.serial, S.tick, S.seq,
+    S.fence, S.held, S.waiting, S.peak, S.granted, S.released, S.reclaimed, S.raw, S.vnow, S.due, S.features or ''))
+  if S.features then
+    if S.wake and S.wake ~= S.told then
+      --@include tell_wake
+      tell_wake()
+    end
+    --@include features
+    write_features()
+  end
+  if S.accounts then
+    --@include write_accounts
+    write_accounts()
+  end
   for id, session in pairs(sessions) do
     if session.changed then
       redis.call('HSET', K.sessions, id, string.format('%d|%d|%d|%d|%d|', session.deadline, session.floor,

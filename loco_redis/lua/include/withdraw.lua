@@ -3,6 +3,10 @@
 --@include open_lane
 
 local function withdraw(request)
+  if request.terms ~= '' then
+    --@include accounts
+    settle_terms(request.agent, request.terms, 0)
+  end
   local load = load_of(request.agent)
   if request.lane == 'b' then
     take_task(load, 'b', request.seq, request.tick, request.weight, request.id)
@@ -12,4 +16,5 @@ local function withdraw(request)
   store_load(load)
   drop_request(request.id)
   S.waiting = S.waiting - 1
+  S.told = 0 -- whoever was told when to look again may be gone
 end

@@ -1,0 +1,20 @@
+-- govern: sets and removes rules (README.md, Rules); the whole fleet obeys at once.
+-- ARGV: channel session floor seen rid changes (each `field length|field|value length|value`; an empty value removes)
+-- Reply: status serial grants...
+-- Statuses: OK AGENT_BUSY (of a tenant that was to be removed) EXPIRED
+-- Cost: O(rules) for a removal, O(accounts) for budgets, O(N competing) for caps and trust
+-- Keeps: 1-10
+local CHANNEL, SESSION, floor, seen, rid, changes = unpack(ARGV)
+--@include upkeep
+--@include once
+--@include rules
+
+if not enter(floor, seen) then return reply(EXPIRED) end
+if done_before(rid) then return reply_with_grants(OK) end
+local rules = read_rules(changes)
+for field, value in pairs(rules) do
+  if string.sub(field, 1, 1) == 't' and value == '' and is_busy(string.sub(field, 2)) then return reply(AGENT_BUSY) end
+end
+leave_tombstone(rid)
+store_rules(rules)
+return reply_with_grants(OK)

@@ -1,0 +1,11 @@
+-- A slot is free that may not be given yet: somebody has to look again, as there is no daemon.
+--@include lane_head
+--@include wake
+
+-- The session of somebody who waits for that moment is told when to look, once.
+local function tell_wake()
+  local load = load_of(redis.call('ZRANGE', K.ready, 0, 0)[1])
+  local id = load.lane == 'b' and load.head or lane_head(load.agent, load.open > 0 and 'o' or 'b').id
+  redis.call('PUBLISH', CHANNEL .. string.sub(id, 1, -14), 'wake|' .. int(wake()))
+  S.told = S.wake
+end
