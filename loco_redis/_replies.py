@@ -69,7 +69,7 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class StoredConfig:
-    """What Redis holds: lease in seconds, ``max_waiters`` None without a limit, rates 0 without one."""
+    """What Redis holds: lease in seconds; without a limit ``max_waiters`` is None, a rate 0."""
 
     capacity: int
     alpha: float

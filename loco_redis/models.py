@@ -21,8 +21,8 @@ _DEFAULT_ATTEMPTS, _MAX_ATTEMPTS = 3, 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Agent:
-    """A named competitor. `agent_type` is a label such as "webhook" or "batch"; `max_concurrency` is
-    the most slots it may hold at once, None leaving that as it is.
+    """A named competitor. `agent_type` is a label such as "webhook" or "batch"; `max_concurrency`
+    is the most slots it may hold at once, None leaving that as it is.
 
     Raises:
         ValueError: an empty id, one of more than 512 UTF-8 bytes, or with a NUL.

@@ -123,7 +123,7 @@ class TaskRow(NamedTuple):
 
 
 class LoadRow(NamedTuple):
-    """`Q|tick|seq|bound|durable|open|lane|weight|place|terms|id`; lane, weight, terms and id are of the head."""
+    """`Q|tick|seq|bound|durable|open|lane|weight|place|terms|id`; the last but place are the head's."""
 
     q: int
     tick: int
