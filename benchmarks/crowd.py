@@ -14,6 +14,7 @@ import redis
 
 from loco_redis._replies import AcquireReply, Grant
 from loco_redis._scripts import VERBS, Command, Scripts
+from loco_redis.governance._rules import packed
 from loco_redis.models import Snapshot
 
 T = TypeVar("T")
@@ -119,6 +120,27 @@ class Crowd:
                 max_waiters=None,
             )
         )
+
+    def cap_ahead(self, agents: int, *, by_tenant: bool) -> None:
+        """So many agents come first, none of whom may be granted: each, or their tenant, is at
+        its cap."""
+        names = [b"capped/%06d" % number for number in range(agents)]
+        rules = {b"tcapped": b"||0"} if by_tenant else {b"c" + name: b"0" for name in names}
+        self._call(
+            self._scripts.govern(
+                session=_SESSION,
+                floor=self._sequence,
+                seen=0,
+                sequence=self._next_sequence(),
+                changes=packed(rules),
+            )
+        )
+        with self._client.pipeline(transaction=False) as batch:
+            for name in names:
+                self._run(batch, self._ask(name))
+            batch.execute()
+        for _ in range(3):  # who waits from now on comes after them
+            self.turn()
 
     def snapshot(self) -> Snapshot:
         """What the server has, at most 1,000 of each."""

@@ -30,7 +30,6 @@ SUFFIXES = (
     "unsettled",
     "rules",
     "accounts",
-    "lines",
     "tallies",
     "alerts",
 )

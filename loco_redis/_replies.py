@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from loco_redis.models import AgentSnapshot, Holder, SessionSnapshot, Snapshot, Waiter
 
@@ -33,8 +33,7 @@ class Status(IntEnum):
     REFUSED = 14
 
 
-@dataclass(frozen=True, slots=True)
-class Grant:
+class Grant(NamedTuple):
     """A slot given to one request: the same text in a reply and in a hint."""
 
     sequence: int
@@ -225,8 +224,11 @@ class SnapshotReply(Reply):
     snapshot: Snapshot | None = None
 
 
+_STATUSES = tuple(Status)  # by number: this is asked at every reply
+
+
 def _grants(values: list[Any]) -> tuple[Grant, ...]:
-    return tuple(map(Grant.parse, values))
+    return tuple(map(Grant.parse, values)) if values else ()
 
 
 def _config(values: list[Any]) -> StoredConfig:
@@ -310,14 +312,16 @@ def acquired(values: list[Any]) -> AcquireReply:
         return AcquireReply(Status(values[0]), values[1])
     if values[0] == Status.REFUSED:
         return AcquireReply(Status.REFUSED, values[1], refusal=_refusal(values[2:]))
-    return AcquireReply(Status(values[0]), values[1], values[2], values[3], _grants(values[4:]))
+    return AcquireReply(
+        _STATUSES[values[0]], values[1], values[2], values[3], _grants(values[4:])
+    )
 
 
 def released(values: list[Any]) -> ReleaseReply:
     if len(values) < 4:
         return ReleaseReply(Status(values[0]), values[1])
     return ReleaseReply(
-        Status(values[0]), values[1], values[2], values[3] / 1000, _grants(values[4:])
+        _STATUSES[values[0]], values[1], values[2], values[3] / 1000, _grants(values[4:])
     )
 
 

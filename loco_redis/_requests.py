@@ -26,6 +26,8 @@ from loco_redis.models import attribution
 if TYPE_CHECKING:
     from loco_redis._session import Session
 
+_OCTAVES = tuple(f"{octave:02d}" for octave in range(100))
+
 Released = asyncio.Future[ReleaseReply | None]
 
 
@@ -233,8 +235,8 @@ class Requests:
 
 def _cell(lease: BaseLease) -> str:
     """Where its wait belongs in the histograms: octaves of ticks and of microseconds."""
-    ticks, waited = lease.waited_ticks, int(lease.waited * 1e6)
-    return f"{ticks.bit_length():02d}{waited.bit_length():02d}"
+    ticks, waited = lease._grant.waited_ticks, int(lease._waited * 1e6)
+    return _OCTAVES[ticks.bit_length()] + _OCTAVES[waited.bit_length()]
 
 
 def _give_up_on(future: Released) -> None:

@@ -6,6 +6,7 @@ A method returns a `Command`; sending it is the business of the outbox and of th
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
@@ -13,7 +14,7 @@ from importlib import resources
 from typing import Any, Generic, TypeVar
 
 from loco_redis import _replies as replies
-from loco_redis._keys import Keys
+from loco_redis._keys import SUFFIXES, Keys
 
 SCHEMA = 1
 VERBS = (
@@ -51,6 +52,7 @@ def load(script: str, substitutes: Mapping[str, str] | None = None) -> str:
     """The text of a script with its ``--@include`` lines replaced by the files.
 
     Each file comes once, except inside a function: what is included there is seen only there.
+    ``K.<name>`` becomes ``KEYS[<number>]``, in the order of ``_keys.py``.
     """
     folder = resources.files("loco_redis") / "lua"
 
@@ -68,7 +70,12 @@ def load(script: str, substitutes: Mapping[str, str] | None = None) -> str:
                 lines += expand(part, inner)
         return lines
 
-    return "\n".join(expand((folder / f"{script}.lua").read_text("utf-8"), set())) + "\n"
+    lines = expand((folder / f"{script}.lua").read_text("utf-8"), set())
+    return re.sub(r"\bK\.(\w+)", _key, "\n".join(lines)) + "\n"
+
+
+def _key(name: re.Match[str]) -> str:
+    return f"KEYS[{SUFFIXES.index(name[1]) + 1}]"
 
 
 @cache
@@ -127,12 +134,12 @@ class Scripts:
         alpha: float | None,
         lease: int | None,
         max_waiters: int | None,
-        rpm: int | None,
-        rpm_burst: int | None,
-        tpm: int | None,
-        tpm_burst: int | None,
-        adaptive: int | None,
-        auto_tune: int | None,
+        rpm: int | None = None,
+        rpm_burst: int | None = None,
+        tpm: int | None = None,
+        tpm_burst: int | None = None,
+        adaptive: int | None = None,
+        auto_tune: int | None = None,
     ) -> Command[replies.OpenReply]:
         return self._command(
             "open",
@@ -167,7 +174,7 @@ class Scripts:
         weight: int,
         max_attempts: int,
         body: bytes,
-        given: bytes,
+        given: bytes = b"",
     ) -> Command[replies.RefusableReply]:
         request = rid(session, sequence)
         args = (floor, seen, request, agent, weight, max_attempts, body, given)
@@ -182,7 +189,7 @@ class Scripts:
         sequence: int,
         agent: bytes,
         weight: int | None,
-        given: bytes,
+        given: bytes = b"",
     ) -> Command[replies.AcquireReply]:
         request = rid(session, sequence)
         args = (floor, seen, request, agent, "" if weight is None else weight, given)
@@ -197,14 +204,14 @@ class Scripts:
         sequence: int,
         token: int,
         charge: bool,
-        cell: str,
-        labels: bytes,
+        cell: str = "0000",
+        labels: bytes = b"",
     ) -> Command[replies.ReleaseReply]:
         args = (floor, seen, rid(session, sequence), token, int(charge), cell, labels)
         return self._command("release", replies.released, session, *args)
 
     def cancel(
-        self, *, session: str, floor: int, seen: int, sequence: int, is_late: bool
+        self, *, session: str, floor: int, seen: int, sequence: int, is_late: bool = False
     ) -> Command[replies.GrantsReply]:
         args = (floor, seen, rid(session, sequence), int(is_late))
         return self._command("cancel", replies.with_grants, session, *args)
@@ -216,8 +223,8 @@ class Scripts:
         sequence: int,
         token: int,
         cost: int,
-        tokens: int | None,
-        labels: bytes,
+        tokens: int | None = None,
+        labels: bytes = b"",
     ) -> Command[replies.SettleReply]:
         args = (rid(session, sequence), token, cost, _optional(tokens), labels)
         return self._command("settle", replies.settled, session, *args)
@@ -258,12 +265,12 @@ class Scripts:
         capacity: int | None,
         alpha: float | None,
         max_waiters: int | None,
-        rpm: int | None,
-        rpm_burst: int | None,
-        tpm: int | None,
-        tpm_burst: int | None,
-        adaptive: int | None,
-        auto_tune: int | None,
+        rpm: int | None = None,
+        rpm_burst: int | None = None,
+        tpm: int | None = None,
+        tpm_burst: int | None = None,
+        adaptive: int | None = None,
+        auto_tune: int | None = None,
     ) -> Command[replies.ReconfigureReply]:
         return self._command(
             "reconfigure",

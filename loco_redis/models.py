@@ -179,8 +179,10 @@ def given(task: Task | None) -> bytes:
 
 def attribution(task: Task | None) -> bytes:
     """Whom the task's cost is for: `session, team, workflow, model` for the scripts, or nothing."""
-    names = (task.session_id, task.team, task.workflow, task.model) if task else ()
-    return "\x1f".join(name or "" for name in names).encode() if any(names) else b""
+    if task is None or not (task.session_id or task.team or task.workflow or task.model):
+        return b""
+    names = (task.session_id, task.team, task.workflow, task.model)
+    return "\x1f".join(name or "" for name in names).encode()
 
 
 def encode_body(task: Task) -> bytes:

@@ -13,7 +13,7 @@ if not session then return reply(EXPIRED) end
 
 local sequence = string.sub(rid, -12) + 0
 
-if sequence <= math.max(session.last, session.tombs, session.floor) then -- asked for or cancelled before?
+if sequence <= session.last or sequence <= session.tombs or sequence < session.floor then -- asked for before?
   --@include once
   --@include regrant_text
   --@include request_row

@@ -1,7 +1,8 @@
 """The whole state of a scheduler as a comparable value, from the reply of the `dump` script.
 
 Hashes become dicts, sorted sets dicts of member to score, the slot bitmap the set of held slots.
-`index` and `buckets` are derived (how agents are put into buckets is the scripts' business) and
+`lines` are the members of `index` that begin with `!`. The rest of it
+and `buckets` are derived (how agents are put into buckets is the scripts' business) and
 take no part in `==`; the invariants check them.
 """
 
@@ -97,6 +98,8 @@ def parse(reply: Sequence[Any]) -> Dump:
             raise ValueError(f"{name} is a {_text(kind)}, not a {expected}")
         values[name] = _CONTENT[expected](content)
     values["vars"] = _vars(values["vars"])
+    values["lines"] = {m[1:]: s for m, s in values["index"].items() if m[:1] == b"!"}
+    values["index"] = {m: s for m, s in values["index"].items() if m[:1] != b"!"}
     # The number of values of a dimension that has none any more.
     values["tallies"] = {
         field: row

@@ -23,6 +23,9 @@ TOY = {
     "throughput": {"rounds": 2, "tasks": 6, "grants": 30},
     "handoff": {"blocks": 2, "times": 4},
     "memory": {"requests": 40, "agents": 4},
+    "governance": {
+        "rounds": 2, "tasks": 6, "grants": 30, "capped": 20, "slices": 2, "turns": 3,
+    },
 }
 
 
@@ -35,7 +38,7 @@ def tcp_server() -> Iterator[EmbeddedServer]:
 @pytest.mark.parametrize("question", QUESTIONS)
 def test_each_question_gives_positive_figures(question: str, tcp_server: EmbeddedServer) -> None:
     """Each question answers at toy size with rows that have a value, a unit and a detail."""
-    if question == "throughput":
+    if question in ("throughput", "governance"):
         pytest.importorskip("self_limiters", reason="the bench extra is not installed")
     figures = import_module(f"benchmarks.{question}").run(tcp_server, **TOY[question])
     assert figures

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from loco_redis import governance
+
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted(
     path
@@ -42,6 +44,27 @@ def test_a_document_links_to_files_that_exist(path: Path) -> None:
     """Relative links lead somewhere."""
     for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", path.read_text("utf-8")):
         assert (path.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_link_into_a_document_names_one_of_its_headings(path: Path) -> None:
+    """What follows the # is a heading's text in small letters, with hyphens for spaces."""
+    for target, anchor in re.findall(r"\]\((?!https?:)([^)#]*)#([^)]+)\)", path.read_text("utf-8")):
+        text = (path.parent / target if target else path).read_text("utf-8")
+        headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+        slugs = {re.sub(r"[^\w\- ]", "", line).lower().replace(" ", "-") for line in headings}
+        assert anchor in slugs, f"{target}#{anchor}"
+
+
+def test_each_part_of_governance_has_an_example() -> None:
+    """A part stands in the table, has a section with a program, and no public name is left out."""
+    text = (ROOT / "docs/governance.md").read_text("utf-8")
+    parts = set(re.findall(r"^\| \[[^]]+\]\(#([^)]+)\)", text, re.MULTILINE))
+    sections = re.split(r"^## ", text, flags=re.MULTILINE)[1:]
+    shown = {s.partition("\n")[0].lower().replace(" ", "-") for s in sections if "```python" in s}
+    assert parts == shown
+    results = {"BudgetAlert", "TenantStats", "TrustStats"}  # what methods return
+    assert [name for name in governance.__all__ if name not in text and name not in results] == []
 
 
 def test_the_readme_has_the_two_commands_that_the_makefile_offers() -> None:

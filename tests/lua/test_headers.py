@@ -81,9 +81,10 @@ def test_statuses_are_the_same_in_lua_and_python() -> None:
 
 
 def test_keys_are_the_same_in_lua_python_and_the_document() -> None:
-    """`include/keys.lua`, `_keys.py` and the table of README.md list the same keys in one order."""
-    bound = re.findall(r"(\w+) = KEYS\[(\d+)\]", _text("include/keys.lua"))
-    assert [(name, int(at)) for name, at in bound] == [(s, i) for i, s in enumerate(SUFFIXES, 1)]
+    """The scripts use just the keys that `_keys.py` and the table of README.md list in one order."""
+    files = [*LUA.iterdir(), *(LUA / "include").iterdir()]
+    texts = [file.read_text("utf-8") for file in files if file.name.endswith(".lua")]
+    assert {name for text in texts for name in re.findall(r"\bK\.(\w+)", text)} == {*SUFFIXES}
     table = _text("README.md").split("## Keys")[1].split("Rows are fields")[0]
     assert tuple(re.findall(r"^\| `(\w+)` \|", table, re.M)) == SUFFIXES
 
@@ -99,11 +100,11 @@ def test_the_document_lists_every_script_with_its_statuses() -> None:
 
 @pytest.mark.parametrize("script", VERBS)
 def test_after_the_header_only_names_are_used(script: str) -> None:
-    """Neither KEYS nor ARGV is indexed outside the lines that bind them."""
-    text = load(script)
-    outside = [line for line in text.splitlines() if "KEYS[" in line and "= KEYS[" not in line]
-    assert outside == []
-    assert "ARGV[" not in text
+    """Neither KEYS nor ARGV is indexed: keys and arguments go by their names."""
+    includes = (f"include/{name}.lua" for name in re.findall(r"--@include (\w+)", _text(f"{script}.lua")))
+    for text in map(_text, (f"{script}.lua", *includes)):
+        assert "KEYS[" not in text
+        assert "ARGV[" not in text
 
 
 def test_no_include_is_without_use() -> None:

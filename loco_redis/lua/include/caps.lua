@@ -1,5 +1,5 @@
 -- Caps on concurrency. A capped agent that holds as many slots as it may is parked. Agents of a capped
--- tenant stand in the tenant's line (`lines`): only the front of a line is in `ready`, or in `parked`
+-- tenant stand in the tenant's line, too (members of `index` that begin with `!`): only the front of a line is in `ready`, or in `parked`
 -- while the tenant holds as many as it may; then its buckets are out of `buckets`, too. So
 -- the choice never meets anybody who may not be granted, and a tenant at its cap costs the same
 -- however many of its agents wait.
@@ -38,17 +38,17 @@ local function is_closed(tenant)
 end
 
 local function front(tenant)
-  local member = redis.call('ZRANGEBYLEX', K.lines, '[' .. tenant .. '\0', '(' .. tenant .. '\1', 'LIMIT', 0, 1)[1]
+  local member = redis.call('ZRANGEBYLEX', K.index, '[!' .. tenant .. '\0', '(!' .. tenant .. '\1', 'LIMIT', 0, 1)[1]
   if not member then return nil end
-  return { seq = string.sub(member, #tenant + 2, #tenant + 17) + 0, agent = string.sub(member, #tenant + 18) }
+  return { seq = string.sub(member, #tenant + 3, #tenant + 18) + 0, agent = string.sub(member, #tenant + 19) }
 end
 
 -- An agent leaves the line (its seq there), or enters it, or both.
 local function shift(tenant, agent, leaves, enters)
   local zone, before = is_closed(tenant) and K.parked or K.ready, front(tenant)
-  local member = tenant .. '\0%016d'
-  if leaves then redis.call('ZREM', K.lines, string.format(member, leaves) .. agent) end
-  if enters then redis.call('ZADD', K.lines, 0, string.format(member, enters) .. agent) end
+  local member = '!' .. tenant .. '\0%016d'
+  if leaves then redis.call('ZREM', K.index, string.format(member, leaves) .. agent) end
+  if enters then redis.call('ZADD', K.index, 0, string.format(member, enters) .. agent) end
   local after = front(tenant)
   if before and (not after or before.agent ~= after.agent) then redis.call('ZREM', zone, before.agent) end
   if after then redis.call('ZADD', zone, after.seq, after.agent) end

@@ -1,11 +1,6 @@
 -- What L(i) is made of: the maxima over the competing agents.
 --@include loads
 
--- The factor of L(i) that a place says: 1, or trust.
-local function trust_in(place)
-  return #place > 4 and string.sub(place, -3) / 100 or 1
-end
-
 -- a, b of the score a * Q + b * D; max Q; the candidate with the oldest head. `newcomer` is the Q of an
 -- agent that competes without being stored yet (0: none).
 local function coefficients(newcomer)

@@ -2,6 +2,11 @@
 local loads = {} -- by agent, as loads.lua reads them
 --@include coefficients
 --@include holding
+-- The factor of L(i) that a place says: 1, or trust.
+local function trust_in(place)
+  return #place > 4 and string.sub(place, -3) / 100 or 1
+end
+
 local function describe(agent, a, b, held)
   local load, agent_type = load_of(agent), redis.call('HGET', K.agents, agent)
   local competing = load.bound + load.durable > 0

@@ -46,7 +46,7 @@ local function store_load(load)
   end
   local moved = home ~= was_home or seq ~= load.was_seq or place ~= was_place
   local deeper = not was_home or q ~= load.was_q
-  local is_in, was_in = home == K.ready or home == K.lines, was_home == K.ready or was_home == K.lines
+  local is_in, was_in = home == K.ready or home == K.index, was_home == K.ready or was_home == K.index
   if S.tuning then
     --@include count_load
     if was_home then count_load(load.was_q, load.was_tick, -1) end
@@ -55,8 +55,8 @@ local function store_load(load)
   if was_in and (moved or deeper) then
     redis.call('ZREM', K.index, index_member(was_place, load.was_q, load.was_tick, load.was_seq, agent))
   end
-  if was_home == K.lines and moved then
-    S.G.shift(string.match(was_place, '^:([^:]+)'), agent, load.was_seq, home == K.lines and seq)
+  if was_home == K.index and moved then
+    S.G.shift(string.match(was_place, '^:([^:]+)'), agent, load.was_seq, home == K.index and seq)
   elseif was_home and was_home ~= home then
     redis.call('ZREM', was_home, agent)
   end
@@ -71,8 +71,8 @@ local function store_load(load)
   redis.call('HSET', K.loads, agent, string.format('%d|%d|%d|%d|%d|%d|%s|%d|%s|%s|%s', q, tick, seq, load.bound, load.durable,
     load.open, load.lane, load.weight, place, load.terms, load.head))
   if deeper then redis.call('ZADD', K.depth, q, agent) end
-  if moved and home ~= K.lines then redis.call('ZADD', home, seq, agent) end
-  if moved and home == K.lines and was_home ~= K.lines then S.G.shift(S.G.line_of(agent), agent, nil, seq) end
+  if moved and home ~= K.index then redis.call('ZADD', home, seq, agent) end
+  if moved and home == K.index and was_home ~= K.index then S.G.shift(S.G.line_of(agent), agent, nil, seq) end
   if is_in and (moved or deeper) then
     local member = index_member(place, q, tick, seq, agent)
     redis.call('ZADD', K.index, 0, member)

@@ -9,5 +9,5 @@ local function place_of(load)
 end
 
 local function home_at(place)
-  return place == 'c' and K.parked or string.find(place, '^:[^:]') and K.lines or K.ready
+  return place == 'c' and K.parked or string.find(place, '^:[^:]') and K.index or K.ready
 end

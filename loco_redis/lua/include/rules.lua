@@ -76,7 +76,7 @@ end
 
 -- Takes an agent out of wherever the choice looks.
 local function lift(load)
-  if load.home == K.ready or load.home == K.lines then
+  if load.home == K.ready or load.home == K.index then
     redis.call('ZREM', K.index, index_member(load.place, load.was_q, load.was_tick, load.was_seq, load.agent))
   end
   if S.tuning then count_load(load.was_q, load.was_tick, -1) end
@@ -102,7 +102,8 @@ local function store_rules(rules)
   if places then
     for _, agent in ipairs(redis.call('HKEYS', K.loads)) do competing[#competing + 1] = load_of(agent) end
     for _, load in ipairs(competing) do lift(load) end
-    for _, key in ipairs({ K.ready, K.parked, K.lines, K.buckets }) do redis.call('DEL', key) end
+    for _, key in ipairs({ K.ready, K.parked, K.buckets }) do redis.call('DEL', key) end
+    redis.call('ZREMRANGEBYLEX', K.index, '[!', '("')
   end
   set_features()
   for _, load in ipairs(competing) do store_load(load) end

@@ -50,27 +50,33 @@ local function open_bucket(bucket, oldest, ceiling, m, a, b, best, best_score, b
   end
 end
 
+-- The factor of L(i) in a bucket: 1, or the trust that its place says.
+local function trust_in(bucket)
+  return #bucket > 4 and string.sub(bucket, -7, -5) / 100 or 1
+end
+
 -- The best over all buckets: agent and score.
 local function search_buckets(a, b, max_q)
   local buckets = redis.call('ZRANGE', K.buckets, 0, -1, 'WITHSCORES')
-  local ceilings, bounds, trust = {}, {}, {}
-  for i = 1, #buckets, 2 do
-    local place, digits = buckets[i], buckets[i]
-    if #place > 4 then place, digits = string.match(place, '^(.*)(%d%d%d%d)$') end
+  local ceilings, bounds, tick = {}, {}, S.tick
+  for at = 1, #buckets / 2 do
+    local bucket = buckets[2 * at - 1]
+    local digits = #bucket > 4 and string.sub(bucket, -4) or bucket
     local step = digits % 16 -- no Q in the bucket is above its ceiling
-    ceilings[i] = math.min(max_q, math.ldexp((step + 17) / 32, (digits - step) / 16))
-    trust[i] = trust_in(place)
-    bounds[i] = trust[i] * (a * ceilings[i] + b * (S.tick - buckets[i + 1]))
+    local ceiling = math.min(max_q, math.ldexp((step + 17) / 32, (digits - step) / 16))
+    local bound = a * ceiling + b * (tick - buckets[2 * at])
+    ceilings[at], bounds[at] = ceiling, #bucket > 4 and trust_in(bucket) * bound or bound
   end
   local best, best_score, best_seq = nil, -1, 0
   while true do
     local widest, bound = nil, -1
-    for i = 1, #buckets, 2 do
-      if bounds[i] > bound then widest, bound = i, bounds[i] end
+    for at = 1, #bounds do
+      if bounds[at] > bound then widest, bound = at, bounds[at] end
     end
     if not widest or bound < best_score then return best, best_score end
+    local bucket = buckets[2 * widest - 1]
     best, best_score, best_seq =
-      open_bucket(buckets[widest], buckets[widest + 1], ceilings[widest], trust[widest], a, b, best, best_score, best_seq)
+      open_bucket(bucket, buckets[2 * widest], ceilings[widest], trust_in(bucket), a, b, best, best_score, best_seq)
     bounds[widest] = -1
   end
 end

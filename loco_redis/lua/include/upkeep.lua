@@ -44,7 +44,7 @@ end
 -- Steps 1 to 3. Time passes for leases only while scripts run: a gap longer than half a lease (the
 -- server stood still, was restarted, its clock was set) counts as none, so that nobody expires by it.
 -- Without a scheduler S stays nil.
-local function begin()
+local function begin(works_when_full)
   read_state()
   if not S then return end
   indexed, held_before = S.waiting > 0, S.held > 0
@@ -55,6 +55,7 @@ local function begin()
     --@include governance
   end
   if S.due > 0 and S.due <= S.vnow then
+    if works_when_full then redis.call('HDEL', K.vars, '') end -- README.md, rule 5
     reap()
     grant_all()
   end
@@ -62,8 +63,8 @@ end
 
 -- Steps 1 to 4: the row of the calling session, or nil if it is not alive. Takes in what its client has
 -- seen: replies below `floor` need no tombstones any more, no token up to `seen` may be given again.
-local function enter(floor, seen)
-  begin()
+local function enter(floor, seen, works_when_full)
+  begin(works_when_full)
   local session = S and session_row(SESSION)
   if not session or session.deadline <= S.vnow then return nil end
   floor, seen = floor + 0, seen + 0
