@@ -128,17 +128,14 @@ class Presence:
         ledger.deadline = sent + reply.config.lease
         return reply.config
 
-    async def restore(
-        self, ledger: Ledger, known: StoredConfig, timeout: float
-    ) -> tuple[StoredConfig, bool]:
-        """Enter again: adopt what is stored or, when the server was emptied (True), store what we
-        know."""
+    async def restore(self, ledger: Ledger, known: StoredConfig, timeout: float) -> StoredConfig:
+        """Enter again: adopt what is stored or, when the server was emptied, store what we know."""
         try:
-            return await self.enter(ledger, Asked(), timeout), False
+            return await self.enter(ledger, Asked(), timeout)
         except ConfigMismatchError as error:
             if error.stored is not None:
                 raise
-        return await self.enter(ledger, Asked.again(known), timeout), True
+        return await self.enter(ledger, Asked.again(known), timeout)
 
     def refresh(self, ledger: Ledger, timeout: float, take: Callable[[StoredConfig], None]) -> None:
         """Somebody has reconfigured: repeating `open` tells the values and changes nothing."""

@@ -312,9 +312,7 @@ def acquired(values: list[Any]) -> AcquireReply:
         return AcquireReply(Status(values[0]), values[1])
     if values[0] == Status.REFUSED:
         return AcquireReply(Status.REFUSED, values[1], refusal=_refusal(values[2:]))
-    return AcquireReply(
-        _STATUSES[values[0]], values[1], values[2], values[3], _grants(values[4:])
-    )
+    return AcquireReply(_STATUSES[values[0]], values[1], values[2], values[3], _grants(values[4:]))
 
 
 def released(values: list[Any]) -> ReleaseReply:

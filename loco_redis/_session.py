@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from loco_redis._connect import Connector
@@ -33,7 +33,7 @@ from loco_redis.errors import (
     SessionExpiredError,
 )
 from loco_redis.governance._refusals import error_of
-from loco_redis.governance._rules import packed
+from loco_redis.governance._rules import cap, packed, stored_rules
 from loco_redis.lease import BaseLease
 from loco_redis.models import Agent
 
@@ -63,9 +63,8 @@ class Session:
         self.scripts = Scripts(settings.name)
         self.ledger = Ledger()
         self.requests, self.grants, self.waker = Requests(self), Grants(self), Waker(self)
-        self.rules: list[
-            Callable[[Session], Awaitable[None]]
-        ] = []  # set anew with an emptied server
+        # Of ours: an emptied server gets them again.
+        self.rules: list[Callable[[], dict[bytes, bytes]]] = []
         self._agents: dict[str, Agent] = {}  # registered by us: restored with the session
         self._settings, self._endpoint = settings, endpoint
         self._opened, self._idle = asyncio.Event(), asyncio.Event()
@@ -156,7 +155,7 @@ class Session:
     async def _reopen(self) -> None:
         while True:
             try:
-                self.config, emptied = await self._presence.restore(
+                self.config = await self._presence.restore(
                     self.ledger, self.config, self.backend_timeout
                 )
                 break
@@ -168,14 +167,34 @@ class Session:
                 _log.warning("opening a session of %r, trying again: %s", self.name, error)
                 await asyncio.sleep(_REOPEN_PAUSE)
         self._heartbeat.follow(self.ledger, self.config.lease)
+        await self._restore_rules()
         self._opened.set()
         self.requests.resume()
         for agent in [*self._agents.values()]:
             with contextlib.suppress(LocoRedisError):
                 await self.register(agent)
-        for install in self.rules if emptied else ():
-            with contextlib.suppress(LocoRedisError):
-                await install(self)
+
+    async def _restore_rules(self) -> None:
+        """Those of ours that Redis has lost, before anybody is let in; what others have changed
+        meanwhile stays."""
+        mine = {field: value for rules in self.rules for field, value in rules().items()}
+        ledger = self.ledger
+        try:
+            known = await stored_rules(self, mine)
+            lost = {field: value for field, value in mine.items() if known[field] is None and value}
+            if lost:
+                sequence = ledger.mint()
+                command = self.scripts.govern(
+                    session=ledger.session,
+                    floor=ledger.floor,
+                    seen=ledger.seen,
+                    sequence=sequence,
+                    changes=packed(lost),
+                )
+                await self.outbox.send(command, self.backend_timeout)
+                ledger.answered(sequence)
+        except BackendError as error:
+            _log.warning("rules of %r could not be restored: %s", self.name, error)
 
     def _heard(self, ledger: Ledger, beat: HeartbeatReply) -> None:
         if ledger is not self.ledger:
@@ -242,8 +261,8 @@ class Session:
             raise error_of(reply.refusal, agent.agent_id)
         self._agents[agent.agent_id] = agent
         if agent.max_concurrency is not None:
-            cap = b"%d" % agent.max_concurrency
-            await self.once(self.scripts.govern, changes=packed({b"c" + name: cap}))
+            changes = packed(cap(name, agent.max_concurrency))
+            await self.once(self.scripts.govern, changes=changes)
 
     def forget(self, agent_id: str) -> None:
         self._agents.pop(agent_id, None)

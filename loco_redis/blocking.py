@@ -198,6 +198,9 @@ class LOCOScheduler:
     def snapshot(self, limit: int = 1000) -> Snapshot:
         return self._run(self._core.snapshot(limit))
 
+    def set_max_concurrency(self, agent_id: str, most: int | None) -> None:
+        self._run(self._core.set_max_concurrency(agent_id, most))
+
     def reconfigure(self, **changes: Any) -> int:
         """See `AsyncLOCOScheduler.reconfigure`."""
         return self._run(self._core.reconfigure(**changes))
@@ -238,7 +241,7 @@ class LOCOScheduler:
 
 
 class Blocking:
-    """A part of the async scheduler whose awaited methods block; so do those of its own parts."""
+    """A part of the async scheduler whose awaited methods block; so do those of what it gives."""
 
     __slots__ = ("_run", "_target")
 
@@ -253,12 +256,16 @@ class Blocking:
 
     def __getattr__(self, name: str) -> Any:
         value = getattr(self._target, name)
-        if inspect.iscoroutinefunction(value):
+        if not inspect.ismethod(value):
+            return self._wrapped(value)
 
-            @functools.wraps(value)
-            def call(*args: Any, **kwargs: Any) -> Any:
-                return self._run(value(*args, **kwargs))
+        @functools.wraps(value)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            result = value(*args, **kwargs)
+            return self._run(result) if inspect.iscoroutine(result) else self._wrapped(result)
 
-            return call
-        is_part = type(value).__module__.startswith("loco_redis") and not callable(value)
-        return Blocking(value, self._run) if is_part else value
+        return call
+
+    def _wrapped(self, value: Any) -> Any:
+        is_part = any(inspect.iscoroutinefunction(m) for m in vars(type(value)).values())
+        return Blocking(value, self._run) if is_part and not callable(value) else value

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from types import TracebackType
-from typing import Self
+from typing import Self, cast
 
 from loco_redis import _validate as validate
 from loco_redis._acquisition import AcquireHandle, Acquisition
@@ -31,6 +31,7 @@ from loco_redis.governance import (
     TrustScorer,
 )
 from loco_redis.governance._refusals import error_of
+from loco_redis.governance._rules import cap, packed
 from loco_redis.lease import Lease
 from loco_redis.metrics import SchedulerMetrics
 from loco_redis.models import (
@@ -137,7 +138,10 @@ class AsyncLOCOScheduler:
         self._closed = False
         self.metrics = SchedulerMetrics(self._connected)
         self.enforcer, self.trust_scorer, self.slo = enforcer, trust_scorer, slo
-        self.budget = BudgetManager.of(budget) if budget is not None else None
+        own = budget if budget is not None else enforcer and enforcer.get_policy("budget")
+        if budget is not None and enforcer and enforcer.get_policy("budget"):
+            raise ValueError("a budget twice: give budget= or a BudgetPolicy in the enforcer")
+        self.budget = BudgetManager.of(cast(BudgetPolicy, own)) if own else None
         for part in (self.budget, enforcer, trust_scorer, slo):
             if part is not None:
                 part._bind(self._connected)
@@ -305,6 +309,13 @@ class AsyncLOCOScheduler:
             raise UnknownAgentError(agent_id)
         return found
 
+    async def set_max_concurrency(self, agent_id: str, most: int | None) -> None:
+        """The most slots that the agent may hold at once, over the whole fleet; None: no cap."""
+        agent = validate.agent_id(agent_id)
+        changes = packed(cap(agent, validate.whole("max_concurrency", most, 0)))
+        session = await self._use()
+        await session.once(session.scripts.govern, changes=changes)
+
     # The whole
 
     async def snapshot(self, limit: int = 1000) -> Snapshot:
@@ -439,7 +450,6 @@ class AsyncLOCOScheduler:
                     for part in parts:
                         if part is not None:
                             await part._install(session)
-                            session.rules.append(part._install)
                 except BaseException:
                     self._session = None
                     await session.aclose()

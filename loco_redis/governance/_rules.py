@@ -29,6 +29,16 @@ def scopes(*names: bytes) -> bytes:
     return b"".join(b"%d|%b" % (len(name), name) for name in names)
 
 
+async def stored_rules(session: Session, fields: Iterable[bytes]) -> dict[bytes, bytes | None]:
+    """Those fields of `rules` as they are stored; None where there is none."""
+    asked = (*fields,)
+    if not asked:
+        return {}
+    key = session.scripts.keys.rules
+    stored = await session.outbox.send_raw(session.backend_timeout, "HMGET", key, *asked)
+    return dict(zip(asked, stored.reply, strict=True))
+
+
 async def govern(session: Session, changes: Mapping[bytes, bytes]) -> GrantsReply:
     """Set and remove rules, for the whole fleet."""
     reply, _ = await session.once(session.scripts.govern, changes=packed(changes))
@@ -97,17 +107,18 @@ class Governor:
         self._use = use
 
     async def _install(self, session: Session) -> None:
-        """Send those of its rules that are not stored so: called when a session has opened."""
+        """Send those of its rules that are not stored so: called when a session has opened. When
+        the server has been emptied later on, the session itself brings them back."""
+        session.rules.append(self._rules)
         rules = self._rules()
-        if rules:
-            key = session.scripts.keys.rules
-            stored = await session.outbox.send_raw(session.backend_timeout, "HMGET", key, *rules)
-            known = dict(zip(rules, stored.reply, strict=True))
-            changes = {
-                field: value for field, value in rules.items() if value != (known[field] or b"")
-            }
-            if changes:
-                await govern(session, changes)
+        known = await stored_rules(session, rules)
+        changes = {field: value for field, value in rules.items() if value != (known[field] or b"")}
+        if changes:
+            await govern(session, changes)
+
+    async def switch_off(self) -> None:
+        """Take its rules out of Redis, for the whole fleet."""
+        await govern(await self._session(), dict.fromkeys(self._rules(), REMOVED))
 
     def _rules(self) -> dict[bytes, bytes]:
         raise NotImplementedError

@@ -23,6 +23,7 @@ class TenantStats:
         agents: registered agents, by their names within the tenant.
         cost: settled; with a ceiling since that was set, else since the scheduler exists.
         unsettled, reserved: kept only with a ceiling.
+        over: what real costs came to beyond the ceiling, at most.
         remaining: the ceiling less cost, unsettled and reserved, at least 0.0.
         holding: slots held.
     """
@@ -33,6 +34,7 @@ class TenantStats:
     cost: float
     unsettled: float
     reserved: float
+    over: float
     ceiling: float | None
     remaining: float | None
     holding: int
@@ -66,6 +68,7 @@ async def stats_of(
             cost=costs.get(tenant, 0.0) if ceiling is None else account.spent,
             unsettled=account.unsettled,
             reserved=account.reserved,
+            over=account.over,
             ceiling=account.limit,
             remaining=stored.left_of(account),
             holding=len(holders.get(tenant, ())) if cap is None else account.held,

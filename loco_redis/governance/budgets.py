@@ -37,6 +37,9 @@ class BudgetPolicy(BuiltInPolicy):
         period: spending begins anew each "day", "month" (both UTC) or so many seconds; None: never.
         limits: of single agents, instead of the default.
 
+    What is left at its default is left as it is stored: a policy that only sets `limits` changes
+    nothing for other agents.
+
     Raises:
         ValueError: any of them out of range.
     """
@@ -79,7 +82,9 @@ class BudgetPolicy(BuiltInPolicy):
     def _rules(self) -> dict[bytes, bytes]:
         default = self.default_limit
         units = None if default is None else thousandths("default_limit", default)
-        changes = rules.budget(units, _MODES[self.on_exceeded], _period_text(self.period))
+        changes: dict[bytes, bytes] = {}
+        if (default, self.on_exceeded, self.period) != (None, "reject", None):
+            changes = rules.budget(units, _MODES[self.on_exceeded], _period_text(self.period))
         for agent_id, limit in self._limits.items():
             changes |= rules.limit(agent_id.encode(), thousandths("limit", limit))
         return changes
@@ -252,6 +257,7 @@ def _figures(s: Standing) -> dict[str, float | None]:
         "spent": s.spent,
         "unsettled": s.unsettled,
         "reserved": s.reserved,
+        "over": s.over,
         "remaining": stored.left_of(s),
     }
 

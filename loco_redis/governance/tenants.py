@@ -190,16 +190,15 @@ class MultiTenantScheduler:
     async def _use(self) -> Session:
         """The open session, for new work."""
         session = await self.scheduler._use()
-        if self._install not in session.rules:
-            session.rules.append(self._install)
+        if self._rules not in session.rules:
+            session.rules.append(self._rules)
         return session
 
     async def _connected(self) -> Session:
         return await self.scheduler._connected()
 
-    async def _install(self, session: Session) -> None:
-        if self._registered:
-            await govern(session, self._registered)
+    def _rules(self) -> dict[bytes, bytes]:
+        return self._registered
 
     async def _find(self, session: Session, tenant_id: str) -> bytes | None:
         field = b"t" + _tenant(tenant_id)

@@ -18,12 +18,12 @@ local request = read_request(rid)
 if request and request.state == 'G' and request.token == token then
   --@include granted_row
   local more = cost - (request.settled or 0)
-  local reserved, estimated, flags = read_terms(request.terms, 0)
+  local reserved, estimated, flags = read_terms(request.terms, request.weight)
   charge(request.agent, more)
   attribute(request.agent, labels, more)
   post(request.agent, flags, request.settled and 0 or -reserved, more, 0)
   request.settled = cost
-  if tokens ~= '' and request.terms ~= '' then
+  if tokens ~= '' then
     if S.G and S.G.correct_tokens then S.G.correct_tokens(estimated, tokens + 0) end
     request.terms = write_terms(reserved, tokens + 0, flags)
   end

@@ -201,16 +201,16 @@ def settle(turn: Turn, op: ops.Settle) -> replies.SettleReply:
 
 
 def _settle(turn: Turn, request: Request, lease: Lease, op: ops.Settle) -> None:
-    state, terms = turn.state, lease.terms or Terms(0, 0)
+    state, terms = turn.state, lease.terms or Terms(lease.weight, 0)
     more = op.cost - (lease.settled or 0)
     reserved = terms.cost if lease.settled is None else 0
     charge(state, request.agent, more)
     attribute(state, request.agent, op.labels, more)
     post(state, turn.now, request.agent, terms.flags, reserved=-reserved, spent=more)
     lease.settled = op.cost
-    if op.tokens is not None and lease.terms:
+    if op.tokens is not None:
         pacing.correct_tokens(state, terms.tokens, op.tokens)
-        lease.terms = lease.terms._replace(tokens=op.tokens)
+        lease.terms = terms._replace(tokens=op.tokens)
 
 
 def _held(

@@ -123,7 +123,7 @@ class TaskRow(NamedTuple):
 
 
 class LoadRow(NamedTuple):
-    """`Q|tick|seq|bound|durable|open|lane|weight|place|terms|id`; the last but place are the head's."""
+    """`Q|tick|seq|bound|durable|open|lane|weight|place|terms|id`."""
 
     q: int
     tick: int

@@ -24,7 +24,12 @@ TOY = {
     "handoff": {"blocks": 2, "times": 4},
     "memory": {"requests": 40, "agents": 4},
     "governance": {
-        "rounds": 2, "tasks": 6, "grants": 30, "capped": 20, "slices": 2, "turns": 3,
+        "rounds": 2,
+        "tasks": 6,
+        "grants": 30,
+        "capped": 20,
+        "slices": 2,
+        "turns": 3,
     },
 }
 

@@ -244,7 +244,7 @@ async def test_summaries(schedulers: Schedulers) -> None:
     async with schedulers(budget=policy) as scheduler:
         budget = budget_of(scheduler)
         await budget.record_spend("a", 4)
-        nothing = {"spent": 0.0, "unsettled": 0.0, "reserved": 0.0}
+        nothing = {"spent": 0.0, "unsettled": 0.0, "reserved": 0.0, "over": 0.0}
         assert await budget.summary() == {
             "a": {**nothing, "limit": 10.0, "spent": 4.0, "remaining": 6.0},
             "quiet": {**nothing, "limit": 3.0, "remaining": 3.0},

@@ -33,6 +33,7 @@ NOTHING = TenantStats(
     cost=0.0,
     unsettled=0.0,
     reserved=0.0,
+    over=0.0,
     ceiling=None,
     remaining=None,
     holding=0,

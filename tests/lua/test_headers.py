@@ -10,7 +10,7 @@ import pytest
 
 from loco_redis._keys import SUFFIXES
 from loco_redis._replies import Status
-from loco_redis._scripts import VERBS, Scripts, load
+from loco_redis._scripts import VERBS, Scripts
 
 LUA = resources.files("loco_redis") / "lua"
 HEADER = ("ARGV", "Reply", "Statuses", "Cost", "Keeps")
@@ -81,7 +81,7 @@ def test_statuses_are_the_same_in_lua_and_python() -> None:
 
 
 def test_keys_are_the_same_in_lua_python_and_the_document() -> None:
-    """The scripts use just the keys that `_keys.py` and the table of README.md list in one order."""
+    """The scripts use the keys that `_keys.py` and README.md list, both in one order."""
     files = [*LUA.iterdir(), *(LUA / "include").iterdir()]
     texts = [file.read_text("utf-8") for file in files if file.name.endswith(".lua")]
     assert {name for text in texts for name in re.findall(r"\bK\.(\w+)", text)} == {*SUFFIXES}
@@ -101,7 +101,8 @@ def test_the_document_lists_every_script_with_its_statuses() -> None:
 @pytest.mark.parametrize("script", VERBS)
 def test_after_the_header_only_names_are_used(script: str) -> None:
     """Neither KEYS nor ARGV is indexed: keys and arguments go by their names."""
-    includes = (f"include/{name}.lua" for name in re.findall(r"--@include (\w+)", _text(f"{script}.lua")))
+    used = re.findall(r"--@include (\w+)", _text(f"{script}.lua"))
+    includes = (f"include/{name}.lua" for name in used)
     for text in map(_text, (f"{script}.lua", *includes)):
         assert "KEYS[" not in text
         assert "ARGV[" not in text
