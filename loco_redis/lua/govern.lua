@@ -2,12 +2,23 @@
 -- ARGV: channel session floor seen rid changes (each `field length|field|value length|value`; an empty value removes)
 -- Reply: status serial grants...
 -- Statuses: OK AGENT_BUSY (of a tenant that was to be removed) EXPIRED
--- Cost: O(rules) for a removal, O(accounts) for budgets, O(N competing) for caps and trust
+-- Cost: O(1) a rule; O(rules) for a removal, O(accounts) for `b`, O(N competing) for tenants and trust
 -- Keeps: 1-10
 local CHANNEL, SESSION, floor, seen, rid, changes = unpack(ARGV)
 --@include upkeep
 --@include once
 --@include rules
+
+-- Does a tenant have anything queued, waiting or held?
+local function is_busy(tenant)
+  for _, agent in ipairs(redis.call('HKEYS', K.loads)) do
+    if tenant_of(agent) == tenant then return true end
+  end
+  for _, rid in ipairs(redis.call('HVALS', K.holders)) do
+    if tenant_of(read_request(rid).agent) == tenant then return true end
+  end
+  return false
+end
 
 if not enter(floor, seen) then return reply(EXPIRED) end
 if done_before(rid) then return reply_with_grants(OK) end

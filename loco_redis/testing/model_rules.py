@@ -45,18 +45,26 @@ def govern(state: State, now: int, changes: dict[bytes, bytes]) -> bool:
     for tenant in gone:
         state.accounts.pop(b"t" + tenant, None)
         state.agents = {a: kind for a, kind in state.agents.items() if tenant_of(a) != tenant}
-    if any(field[:1] in b"cts" for field in changes):
-        for agent in state.loads():
+    capped = {field[1:] for field in changes if field[:1] == b"c"}
+    everybody = any(field[:1] in b"ts" for field in changes)
+    for agent in state.loads():
+        if everybody or agent in capped:
             touch(state, now, agent)
-    if any(field[:1] in b"bBt" for field in changes):
-        for name in list(state.accounts):
-            limit, _, period = limit_of(state, name)
-            account = account_of(state, name, now, None if limit is None else period)
-            account.over = 0
-            record_over(state, name, account)
-            keep(state, name, account)
+    for name in _limited(state, changes):
+        limit, _, period = limit_of(state, name)
+        account = account_of(state, name, now, None if limit is None else period)
+        account.over = 0
+        record_over(state, name, account)
+        keep(state, name, account)
     follow_features(state)
     return True
+
+
+def _limited(state: State, changes: dict[bytes, bytes]) -> set[bytes]:
+    """The accounts whose limit may be another now."""
+    own = {b"a" + field[1:] for field in changes if field[:1] == b"B"}
+    own |= {field for field, value in changes.items() if field[:1] == b"t" and value}
+    return own | {name for name in state.accounts if name[:1] == b"a" and b"b" in changes}
 
 
 def follow_features(state: State) -> None:

@@ -150,3 +150,18 @@ def test_unsettled_leases_beyond_10000_drop_the_oldest(pair: Lockstep) -> None:
     pair.do(ops.Close("a", 0))
     assert pair.do(ops.Settle("b", 1, 1, 10)).status is Status.FINISHED
     assert pair.do(ops.Settle("b", 1, 3, 10)).status is Status.LATE
+
+
+def test_figures_beyond_10000_values_share_one(pair: Lockstep) -> None:
+    """A dimension keeps 10,000 values; what comes then is counted as `__other__`."""
+    names = {b"team%05d" % number: 1 for number in range(10_000)}
+    pair.state.tallies[b"t"] = dict(names)
+    fields = {b"t\0" + name: 1 for name in names} | {b"#t": len(names)}
+    pair.client.hset("loco:{lockstep}:tallies", mapping=fields)  # type: ignore[arg-type]
+    acquire(pair, "a", range(1, 3))
+    for sequence, team in ((1, b"new"), (2, b"team00007")):
+        lease = next(held for row, held in pair.state.holders() if row.rid == f"a:{sequence:012d}")
+        labels = b"\x1f%b\x1f\x1f" % team
+        pair.do(ops.Release("a", 1, 0, sequence, lease.token, True, "0000", labels))
+    assert pair.state.tallies[b"t"][b"__other__"] == 1001
+    assert pair.state.tallies[b"t"][b"team00007"] == 1003
