@@ -153,8 +153,10 @@ def _rate(state: State, now: int, plan: Plan, _labels: bytes) -> Facts:
     rate = state.rules.get(b"R" + plan.agent, default)
     if not rate:
         return None
-    at = state.rate_at.get(plan.agent, 0)
-    plan.rate_at, wait = gcra(at, now, 1000, max(int(rate), 1000), int(rate), int(period))
+    burst = max(int(rate), 1000)
+    empty = now + math.ceil(float(burst) * int(period) / int(rate))
+    at = min(state.rate_at.get(plan.agent, 0), empty)
+    plan.rate_at, wait = gcra(at, now, 1000, burst, int(rate), int(period))
     return ("rate", int(rate), int(period), wait) if wait else None
 
 

@@ -23,9 +23,10 @@ local function decide(agent, weight, given)
   local default_rate, period = string.match(rule[3] or '|1', '^(%d*)|(%d+)$')
   local rate = tonumber(rule[4] or default_rate)
   if rate then
-    local wait
-    plan.rate_at, wait = gcra((redis.call('HGET', K.accounts, 'r' .. agent) or 0) + 0, NOW, 1000, math.max(rate, 1000),
-      rate, period + 0)
+    local burst, wait = math.max(rate, 1000), nil
+    local empty = NOW + math.ceil(burst * period / rate) -- later only after a step back of the clock
+    local full_at = math.min((redis.call('HGET', K.accounts, 'r' .. agent) or 0) + 0, empty)
+    plan.rate_at, wait = gcra(full_at, NOW, 1000, burst, rate, period + 0)
     if wait > 0 then return nil, { 'rate', rate, period, wait } end
   end
 
