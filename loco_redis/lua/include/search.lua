@@ -55,28 +55,34 @@ local function trust_in(bucket)
   return #bucket > 4 and string.sub(bucket, -7, -5) / 100 or 1
 end
 
--- The best over all buckets: agent and score.
-local function search_buckets(a, b, max_q)
+-- The best over all buckets: agent and score. `first` is the candidate with the oldest head: nobody wins a
+-- tie against it, so buckets that could only tie are not opened.
+local function search_buckets(a, b, max_q, first)
   local buckets = redis.call('ZRANGE', K.buckets, 0, -1, 'WITHSCORES')
-  local ceilings, bounds, tick = {}, {}, S.tick
+  local ceilings, bounds, tick = {}, {}, S.tick -- ceilings by bucket of Q: no Q in it is above
   for at = 1, #buckets / 2 do
     local bucket = buckets[2 * at - 1]
     local digits = #bucket > 4 and string.sub(bucket, -4) or bucket
-    local step = digits % 16 -- no Q in the bucket is above its ceiling
-    local ceiling = math.min(max_q, math.ldexp((step + 17) / 32, (digits - step) / 16))
+    local ceiling = ceilings[digits]
+    if not ceiling then
+      local step = digits % 16
+      ceiling = math.min(max_q, math.ldexp((step + 17) / 32, (digits - step) / 16))
+      ceilings[digits] = ceiling
+    end
     local bound = a * ceiling + b * (tick - buckets[2 * at])
-    ceilings[at], bounds[at] = ceiling, #bucket > 4 and trust_in(bucket) * bound or bound
+    bounds[at] = #bucket > 4 and trust_in(bucket) * bound or bound
   end
-  local best, best_score, best_seq = nil, -1, 0
+  local best, best_seq = first.agent, first.seq
+  local best_score = trust_in(first.place .. '0000') * (a * first.q + b * (tick - first.tick))
   while true do
     local widest, bound = nil, -1
     for at = 1, #bounds do
       if bounds[at] > bound then widest, bound = at, bounds[at] end
     end
-    if not widest or bound < best_score then return best, best_score end
+    if bound < best_score or bound == best_score and best_seq == first.seq then return best, best_score end
     local bucket = buckets[2 * widest - 1]
-    best, best_score, best_seq =
-      open_bucket(bucket, buckets[2 * widest], ceilings[widest], trust_in(bucket), a, b, best, best_score, best_seq)
+    best, best_score, best_seq = open_bucket(bucket, buckets[2 * widest], ceilings[string.sub(bucket, -4)],
+      trust_in(bucket), a, b, best, best_score, best_seq)
     bounds[widest] = -1
   end
 end

@@ -11,5 +11,5 @@ local function choose()
     return first, a * oldest.q + b * (S.tick - oldest.tick)
   end
   --@include search
-  return search_buckets(a, b, max_q)
+  return search_buckets(a, b, max_q, oldest)
 end
