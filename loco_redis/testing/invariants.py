@@ -184,13 +184,15 @@ def _index_agrees(dump: Dump, ready: dict[bytes, LoadRow]) -> Iterator[str]:
     by_q = sorted((ready[row.agent].q, row.bucket[-4:]) for row in members if row.agent in ready)
     if [bucket for _, bucket in by_q] != sorted(bucket for _, bucket in by_q):
         yield f"buckets do not rise with Q: {by_q}"
+    for bucket in dump.buckets:
+        if bucket[:1] == b":" and _is_closed(dump, bucket.split(b":")[1]):
+            yield f"bucket {bucket!r} of a tenant at its cap"
     for row in members:
         bound = dump.buckets.get(row.bucket)
         tenant = _tenant(ready[row.agent]) if row.agent in ready else b""
         if tenant and _is_closed(dump, tenant):
-            if bound is not None:
-                yield f"bucket {row.bucket!r} of a tenant at its cap"
-        elif bound is None or bound > row.tick:
+            continue
+        if bound is None or bound > row.tick:
             yield f"bucket {row.bucket!r}: {bound} is no lower bound of head tick {row.tick}"
     if not dump.waiting and dump.buckets:
         yield f"buckets with nobody waiting: {dict(dump.buckets)}"

@@ -110,3 +110,15 @@ async def test_odd_cap_is_refused(schedulers: Schedulers, most: object) -> None:
     async with schedulers() as scheduler:
         with pytest.raises(ValueError, match="max_concurrency"):
             await scheduler.set_max_concurrency("a", most)  # type: ignore[arg-type]
+
+
+def test_bucket_that_has_emptied_does_not_lead_past_the_cap(pair: Lockstep) -> None:
+    """Who joins a full tenant's line is not found through a bucket that others left before."""
+    pair.do(ops.Reconfigure("a", 1, 0, 80, capacity=1))
+    govern(pair, 81, tacme="||1")
+    ask(pair, b"other", b"acme/1", b"acme/2")
+    pair.do(ops.Cancel("a", 1, 0, 2))
+    release(pair, b"other")
+    assert holders(pair) == [b"acme/2"]
+    pair.do(ops.Reconfigure("a", 1, 0, 90, capacity=3))
+    assert ask(pair, b"acme/3") == [b"acme/2"]

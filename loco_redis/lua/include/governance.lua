@@ -5,7 +5,8 @@ S.G = {}
 S.G.decide, S.G.admit = decide, admit
 if string.find(S.features, 'c', 1, true) then
   --@include caps
-  S.G.count_lease, S.G.is_capped, S.G.line_of, S.G.shift, S.G.is_closed = count_lease, is_capped, line_of, shift, is_closed
+  S.G.count_lease, S.G.is_capped, S.G.line_of, S.G.shift, S.G.sweep, S.G.is_closed = count_lease, is_capped,
+    line_of, shift, sweep, is_closed
   S.G.agent_is_full = function(agent)
     local cap = agent_cap(agent)
     return cap and is_full('h' .. agent, cap)

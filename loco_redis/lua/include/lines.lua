@@ -21,6 +21,14 @@ local function shift(tenant, agent, leaves, enters)
   if after then redis.call('ZADD', zone, after.seq, after.agent) end
 end
 
+-- A bucket of a line that is empty goes at once: when the tenant reaches its cap, `turn` looks for those that
+-- have members.
+local function sweep(bucket)
+  if not redis.call('ZRANGEBYLEX', K.index, '[' .. bucket, '(' .. bucket .. '~', 'LIMIT', 0, 1)[1] then
+    redis.call('ZREM', K.buckets, bucket)
+  end
+end
+
 -- The tenant has reached its cap, or is below it again: its front and its buckets follow.
 local function turn(tenant, closed)
   local first = front(tenant)

@@ -53,7 +53,9 @@ local function store_load(load)
     if home then count_load(q, tick, 1) end
   end
   if was_in and (moved or deeper) then
-    redis.call('ZREM', K.index, index_member(was_place, load.was_q, load.was_tick, load.was_seq, agent))
+    local member = index_member(was_place, load.was_q, load.was_tick, load.was_seq, agent)
+    redis.call('ZREM', K.index, member)
+    if was_home == K.index then S.G.sweep(string.sub(member, 1, #was_place + 4)) end
   end
   if was_home == K.index and moved then
     S.G.shift(string.match(was_place, '^:([^:]+)'), agent, load.was_seq, home == K.index and seq)
