@@ -114,11 +114,13 @@ async def test_odd_cap_is_refused(schedulers: Schedulers, most: object) -> None:
 
 def test_bucket_that_has_emptied_does_not_lead_past_the_cap(pair: Lockstep) -> None:
     """Who joins a full tenant's line is not found through a bucket that others left before."""
-    pair.do(ops.Reconfigure("a", 1, 0, 80, capacity=1))
-    govern(pair, 81, tacme="||1")
-    ask(pair, b"other", b"acme/1", b"acme/2")
-    pair.do(ops.Cancel("a", 1, 0, 2))
-    release(pair, b"other")
-    assert holders(pair) == [b"acme/2"]
-    pair.do(ops.Reconfigure("a", 1, 0, 90, capacity=3))
-    assert ask(pair, b"acme/3") == [b"acme/2"]
+    pair.do(ops.Reconfigure("a", 1, 0, 80, capacity=2))
+    govern(pair, 81, tacme="||1", cnever="0")
+    ask(pair, b"one", b"two", b"never")
+    pair.do(ops.Acquire("a", 1, 0, 4, b"acme/1", 1100))
+    release(pair, b"one")
+    assert holders(pair) == [b"acme/1", b"two"]
+    pair.do(ops.Acquire("a", 1, 0, 5, b"acme/2", 1120))  # Q of the same bucket
+    ask(pair, b"other")
+    release(pair, b"two")
+    assert holders(pair) == [b"acme/1", b"other"]
