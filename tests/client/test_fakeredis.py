@@ -7,7 +7,18 @@ import asyncio
 import fakeredis
 import pytest
 
-from loco_redis import AsyncLOCOScheduler, LeaseLostError, SharedResource, Task
+from loco_redis import (
+    AcquireTimeoutError,
+    Agent,
+    AsyncLOCOScheduler,
+    BudgetExceededError,
+    BudgetPolicy,
+    LeaseLostError,
+    MultiTenantScheduler,
+    SharedResource,
+    Task,
+    TrustScorer,
+)
 
 
 async def test_main_scenario() -> None:
@@ -50,4 +61,34 @@ async def test_heartbeat_keeps_the_lease() -> None:
                 await asyncio.Event().wait()
         async with scheduler.acquire("a"):
             pass
+    await client.aclose()
+
+
+async def test_governance() -> None:
+    """Budgets, tenants, caps, rates, trust and figures work on the fake server, too."""
+    client = fakeredis.FakeAsyncRedis(server=fakeredis.FakeServer())
+    resource = SharedResource("llm", 3, rpm=6000)
+    async with AsyncLOCOScheduler(
+        [Agent("capped", max_concurrency=1)],
+        resource,
+        redis=client,
+        budget=BudgetPolicy(10, period="month"),
+        trust_scorer=TrustScorer(),
+        auto_tune=True,
+    ) as scheduler:
+        async with scheduler.acquire("a", Task(cost=8.0, team="x")) as lease:
+            await lease.settle(7.0)
+        with pytest.raises(BudgetExceededError):
+            await scheduler.acquire_start("a", Task(cost=8.0))
+        assert scheduler.budget is not None
+        assert await scheduler.budget.remaining("a") == 3.0
+        assert await scheduler.metrics.attribution.cost_by_team() == {"x": 7.0}
+        async with scheduler.acquire("capped"):
+            with pytest.raises(AcquireTimeoutError):
+                await scheduler.acquire_start("capped", timeout=0, nested="allow")
+    tenants = MultiTenantScheduler(SharedResource("other", 3), redis=client)
+    async with tenants:
+        await tenants.register_tenant("acme", cost_ceiling=5.0)
+        async with tenants.acquire("acme", "x", weight=2.0):
+            assert await tenants.tenant_remaining("acme") == 3.0
     await client.aclose()
