@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from loco_redis import AsyncLOCOScheduler, Task
-from loco_redis._tallies import entry
-from loco_redis._waits import jain, wait_times
 from loco_redis.metrics import WaitTimes
+from loco_redis.metrics.tallies import entry
+from loco_redis.metrics.waits import jain, wait_times
 from tests.schedulers import Schedulers
 from tests.waiting import eventually
 

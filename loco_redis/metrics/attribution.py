@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from loco_redis import _validate as validate
-from loco_redis._tallies import Tallies, in_units
+from loco_redis.metrics.tallies import Tallies, in_units
 
 _DIMENSIONS = {"team": "t", "workflow": "w", "model": "m", "session": "s"}
 

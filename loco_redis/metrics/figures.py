@@ -7,13 +7,11 @@ from typing import NamedTuple
 
 from loco_redis import _hashes as hashes
 from loco_redis import _validate as validate
-from loco_redis._attribution import CostAttribution
-from loco_redis._outcomes import OutcomeTracker
-from loco_redis._tallies import OTHER, Tallies, Use, entry
-from loco_redis._waits import WaitTimes, jain, split, wait_times
+from loco_redis.metrics.attribution import CostAttribution
+from loco_redis.metrics.outcomes import OutcomeTracker
+from loco_redis.metrics.tallies import OTHER, Tallies, Use, entry
+from loco_redis.metrics.waits import WaitTimes, jain, split, wait_times
 from loco_redis.models import Task
-
-__all__ = ["AlphaAdjustment", "CostAttribution", "OutcomeTracker", "SchedulerMetrics", "WaitTimes"]
 
 _MAX_TOKENS = 10**12
 _TOKENS_PER_WEIGHT = 1000

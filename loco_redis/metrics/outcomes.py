@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from loco_redis import _validate as validate
-from loco_redis._tallies import MILLION, Tallies, entry
+from loco_redis.metrics.tallies import MILLION, Tallies, entry
 from loco_redis.models import Task
 
 SUCCESS = "success"
