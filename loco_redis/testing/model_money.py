@@ -66,12 +66,6 @@ def account_of(state: State, name: bytes, now: int, period: str | None = None) -
     return replace(account)
 
 
-def keep(state: State, name: bytes, account: Account) -> None:
-    state.accounts[name] = account
-    if not (account.used or account.over):
-        del state.accounts[name]
-
-
 def limit_of(state: State, name: bytes) -> tuple[int | None, str, str]:
     """The limit of an account, its mode (r, a, d) and period."""
     if name[:1] == b"t":
@@ -109,7 +103,7 @@ def post(
         account.unsettled = max(account.unsettled + unsettled, 0)
         if reserved + spent + unsettled > 0:
             record_over(state, name, account)
-        keep(state, name, account)
+        state.accounts[name] = account
 
 
 def refund(state: State, now: int, agent: bytes, terms: Terms | None, spent: int = 0) -> None:
@@ -218,7 +212,7 @@ def admit(state: State, now: int, plan: Plan) -> None:
         account.reserved += plan.cost
         if set(plan.flags) & {"d", "e"}:
             record_over(state, name, account)
-        keep(state, name, account)
+        state.accounts[name] = account
     if plan.alert:
         state.alerts = [plan.alert, *state.alerts][:MAX_ALERTS]
 

@@ -6,7 +6,7 @@ import math
 from typing import NamedTuple
 
 from loco_redis.testing import ops
-from loco_redis.testing.model_money import account_of, keep, limit_of, record_over
+from loco_redis.testing.model_money import account_of, limit_of, record_over
 from loco_redis.testing.model_state import Load, State, Trust, held_by, tenant_of
 
 SIGNALS = {"success": 15000, "fast": 10000, "late": -25000, "error": -50000, "timeout": -80000}
@@ -55,7 +55,7 @@ def govern(state: State, now: int, changes: dict[bytes, bytes]) -> bool:
         account = account_of(state, name, now, None if limit is None else period)
         account.over = 0
         record_over(state, name, account)
-        keep(state, name, account)
+        state.accounts[name] = account
     follow_features(state)
     return True
 

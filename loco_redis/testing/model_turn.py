@@ -105,8 +105,10 @@ class Turn:
         if state.wake and state.wake != state.told:
             self.woken = (designated(state), state.wake)
             state.told = state.wake
-        self.state.serial += 1
-        return self.state.serial
+        # An account without anything in it has no row.
+        state.accounts = {name: a for name, a in state.accounts.items() if a.used or a.over}
+        state.serial += 1
+        return state.serial
 
     def grants(self, session: str, known: Request | None = None) -> tuple[Grant, ...]:
         """The grants made to a session in this script; `known` was granted in an earlier one."""

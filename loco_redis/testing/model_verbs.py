@@ -18,7 +18,6 @@ from loco_redis.testing.model_money import (
     account_of,
     admit,
     decide,
-    keep,
     limit_of,
     post,
     record_over,
@@ -278,7 +277,7 @@ def spend(turn: Turn, op: ops.Spend) -> replies.Reply:
             else:
                 account.spent += op.cost
             record_over(state, name, account)
-            keep(state, name, account)
+            state.accounts[name] = account
     return replies.Reply(Status.OK, turn.finish())
 
 
