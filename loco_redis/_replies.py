@@ -68,7 +68,8 @@ class Grant(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class StoredConfig:
-    """What Redis holds: lease in seconds; without a limit ``max_waiters`` is None, a rate 0."""
+    """What Redis holds: lease in seconds; without a limit ``max_waiters`` is None, a rate 0.
+    ``born`` (us) tells a server that was emptied from the one before."""
 
     capacity: int
     alpha: float
@@ -81,6 +82,7 @@ class StoredConfig:
     tpm_burst: int = 0
     adaptive: int = 0
     auto_tune: int = 0
+    born: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,7 +293,7 @@ def opened(values: list[Any]) -> OpenReply:
         return OpenReply(status, values[1], field=values[2].decode(), stored=values[3].decode())
     if status is not Status.OK:
         return OpenReply(status, values[1])
-    return OpenReply(status, values[1], _config(values[2:13]), values[13])
+    return OpenReply(status, values[1], _config(values[2:14]), values[14])
 
 
 def heartbeat(values: list[Any]) -> HeartbeatReply:
@@ -324,10 +326,10 @@ def released(values: list[Any]) -> ReleaseReply:
 
 
 def reconfigured(values: list[Any]) -> ReconfigureReply:
-    if len(values) < 13:
+    if len(values) < 14:
         return ReconfigureReply(Status(values[0]), values[1])
-    config = _config(values[2:13])
-    return ReconfigureReply(Status(values[0]), values[1], config, _grants(values[13:]))
+    config = _config(values[2:14])
+    return ReconfigureReply(Status(values[0]), values[1], config, _grants(values[14:]))
 
 
 def settled(values: list[Any]) -> SettleReply:

@@ -153,6 +153,7 @@ class Session:
         self._reopening = self.loop.create_task(self._reopen(), name="loco_redis.reopen")
 
     async def _reopen(self) -> None:
+        born = self.config.born
         while True:
             try:
                 self.config = await self._presence.restore(
@@ -167,7 +168,8 @@ class Session:
                 _log.warning("opening a session of %r, trying again: %s", self.name, error)
                 await asyncio.sleep(_REOPEN_PAUSE)
         self._heartbeat.follow(self.ledger, self.config.lease)
-        await self._restore_rules()
+        if self.config.born != born:
+            await self._restore_rules()
         self._opened.set()
         self.requests.resume()
         for agent in [*self._agents.values()]:
@@ -175,8 +177,8 @@ class Session:
                 await self.register(agent)
 
     async def _restore_rules(self) -> None:
-        """Those of ours that Redis has lost, before anybody is let in; what others have changed
-        meanwhile stays."""
+        """The server was emptied: ours come back before anybody is let in; what others have set
+        since then stays."""
         mine = {field: value for rules in self.rules for field, value in rules().items()}
         ledger = self.ledger
         try:

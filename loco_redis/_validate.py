@@ -63,27 +63,20 @@ def cost(value: float) -> int:
 
 def seconds(what: str, value: Any, low: float, high: float) -> float:
     """A number of seconds in its range."""
-    is_number = isinstance(value, Real) and not isinstance(value, bool)
-    if not (is_number and low <= value <= high):
-        raise ValueError(f"{what} must be from {low:g} to {high:g} seconds, got {shown(value)}")
-    return float(value)
+    return number(what, value, low, high, "a number of seconds")
 
 
 def whole(what: str, value: int | None, low: int, high: int = 10**9) -> int | None:
     """An int in its range, or None."""
-    if value is not None and not (type(value) is int and low <= value <= high):
-        raise ValueError(
-            f"{what} must be an int from {low} to {high:g}, or None, got {shown(value)}"
-        )
-    return value
+    return None if value is None else count(what, value, low, high)
 
 
-def number(what: str, value: Any, low: float, high: float) -> float:
+def number(what: str, value: Any, low: float, high: float, kind: str = "a number") -> float:
     """A number in its range."""
     is_number = isinstance(value, Real) and not isinstance(value, bool)
     # NaN fails every comparison, so the range check refuses it too.
     if not (is_number and low <= value <= high):
-        raise ValueError(f"{what} must be a number from {low:g} to {high:g}, got {shown(value)}")
+        raise ValueError(f"{what} must be {kind} from {low:g} to {high:g}, got {shown(value)}")
     return float(value)
 
 
@@ -124,9 +117,5 @@ def payload(data: bytes | None) -> bytes | None:
 
 
 def _thousandths(what: str, value: Any, low: float, high: float) -> int:
-    is_number = isinstance(value, Real) and not isinstance(value, bool)
-    # NaN fails every comparison, so the range check refuses it too.
-    if not (is_number and low <= value <= high):
-        raise ValueError(f"{what} must be a number from {low} to {high:g}, got {shown(value)}")
-    thousandths: int = round(value * THOUSAND)
+    thousandths: int = round(number(what, value, low, high) * THOUSAND)
     return thousandths

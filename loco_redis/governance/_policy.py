@@ -42,7 +42,7 @@ class BuiltInPolicy(Policy, Governor):
     """A policy that is kept in Redis as rules; the scripts enforce it on the whole fleet, as part
     of admission. What this object defines is set when its scheduler opens, over what was there."""
 
-    _option = "enforcer"
+    _option = "enforcer=PolicyEnforcer([{}])"
     #: The field of `rules` for all agents, or nothing, and the prefix of those for one agent each.
     _common: bytes = b""
     _own: bytes
@@ -55,15 +55,6 @@ class BuiltInPolicy(Policy, Governor):
         """
         await check_in_redis(await self._session(), agent_id, task)
 
-    async def _session(self) -> Session:
-        if self._use is None:
-            name = type(self).__name__
-            raise RuntimeError(
-                f"this {name} belongs to no scheduler yet: pass it to one, as in "
-                f"AsyncLOCOScheduler(..., enforcer=PolicyEnforcer([{name}(...)]))"
-            )
-        return await self._use()
-
     async def _stored(self, session: Session) -> tuple[bytes | None, dict[str, bytes]]:
         """The rule for all agents, and those of single ones."""
         key, common = session.scripts.keys.rules, None
@@ -74,6 +65,7 @@ class BuiltInPolicy(Policy, Governor):
 
     async def _uninstall(self, session: Session) -> None:
         """Take all rules of this kind out of Redis."""
+        self._forget(session)
         _, own = await self._stored(session)
         fields = [self._own + agent.encode() for agent in own]
         if self._common:

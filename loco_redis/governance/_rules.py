@@ -5,6 +5,7 @@ Costs and rates come in thousandths, times in microseconds; None leaves a part o
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
@@ -92,14 +93,15 @@ def _joined(*parts: int | str | None) -> bytes:
     return "|".join("" if part is None else str(part) for part in parts).encode()
 
 
-class Governor:
-    """Base of what is passed to a scheduler as its option `_option`, and asks Redis through it.
+class Governor(ABC):
+    """Base of what is passed to a scheduler and asks Redis through it.
 
     It sets its rules when the scheduler opens; definitions live in Redis, so the last one to set a
     rule decides for all.
     """
 
-    _option = ""
+    #: How it is passed to a scheduler; `{}` stands for itself.
+    _option: str
     _use: Use | None = None
 
     def _bind(self, use: Use) -> None:
@@ -118,10 +120,18 @@ class Governor:
 
     async def switch_off(self) -> None:
         """Take its rules out of Redis, for the whole fleet."""
-        await govern(await self._session(), dict.fromkeys(self._rules(), REMOVED))
+        session = await self._session()
+        self._forget(session)
+        await govern(session, dict.fromkeys(self._rules(), REMOVED))
 
+    def _forget(self, session: Session) -> None:
+        """An emptied server does not get its rules again."""
+        if self._rules in session.rules:
+            session.rules.remove(self._rules)
+
+    @abstractmethod
     def _rules(self) -> dict[bytes, bytes]:
-        raise NotImplementedError
+        """Field -> value of `rules`, as this object defines them."""
 
     async def _session(self) -> Session:
         """Raises RuntimeError when it belongs to no scheduler."""
@@ -129,6 +139,6 @@ class Governor:
             name = type(self).__name__
             raise RuntimeError(
                 f"this {name} belongs to no scheduler yet: pass it to one, as in "
-                f"AsyncLOCOScheduler(..., {self._option}={name}(...))"
+                f"AsyncLOCOScheduler(..., {self._option.format(f'{name}(...)')})"
             )
         return await self._use()

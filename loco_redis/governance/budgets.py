@@ -121,7 +121,7 @@ class BudgetManager(Governor):
     Args: as of BudgetPolicy.
     """
 
-    _option = "budget"
+    _option = "budget={}"
 
     def __init__(
         self,

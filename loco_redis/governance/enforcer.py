@@ -25,7 +25,7 @@ class PolicyEnforcer(Governor):
         ValueError: what is no Policy, a second one of the same name, a name that is taken.
     """
 
-    _option = "enforcer"
+    _option = "enforcer={}"
 
     def __init__(self, policies: Iterable[Policy] = ()) -> None:
         self._policies: dict[str, Policy] = {}

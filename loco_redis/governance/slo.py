@@ -61,7 +61,7 @@ class SLOBudget(Governor):
         ValueError: any of them out of range, or NaN.
     """
 
-    _option = "slo"
+    _option = "slo={}"
 
     def __init__(
         self,

@@ -56,7 +56,7 @@ class TrustScorer(Governor):
         ValueError: a negative target, a half-life below 1 ms, NaN.
     """
 
-    _option = "trust_scorer"
+    _option = "trust_scorer={}"
 
     def __init__(self, slo_target: float = 20.0, decay_half_life: float = 3600.0) -> None:
         self.slo_target = validate.number("slo_target", slo_target, 0, _MAX_TICKS)

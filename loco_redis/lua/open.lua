@@ -1,6 +1,6 @@
 -- open: begins a session; the first one stores the configuration, a later one must agree with it.
 -- ARGV: channel session seen info schema capacity alpha lease max_waiters rpm rpm_burst tpm tpm_burst adaptive auto_tune (an empty value adopts what is stored)
--- Reply: status serial capacity alpha lease max_waiters version rpm rpm_burst tpm tpm_burst adaptive auto_tune delivered; MISMATCH: field stored
+-- Reply: status serial capacity alpha lease max_waiters version rpm rpm_burst tpm tpm_burst adaptive auto_tune born delivered; MISMATCH: field stored
 -- Statuses: OK MISMATCH UNCONFIGURED (nothing stored and no capacity given)
 -- Cost: O(log N)
 -- Keeps: 1-10; a mismatch writes nothing
@@ -19,7 +19,7 @@ end
 
 if not found[1] then
   if capacity == '' then return { UNCONFIGURED, 0 } end
-  redis.call('HSET', K.vars, 'schema', schema, 'version', 1, 'capacity', capacity,
+  redis.call('HSET', K.vars, 'schema', schema, 'born', int(NOW), 'version', 1, 'capacity', capacity,
     'alpha', alpha == '' and '0.25' or alpha, 'lease', lease == '' and '10000000' or lease,
     'max_waiters', max_waiters == '' and '-1' or max_waiters, 'counters', '0|0|0|0|0|0|0|0|0|0|0|0|0|')
 end

@@ -1,6 +1,6 @@
 -- reconfigure: changes the configuration for the whole fleet, at once.
 -- ARGV: channel session floor seen rid if_version capacity alpha max_waiters rpm rpm_burst tpm tpm_burst adaptive auto_tune (an empty value keeps; if_version 0: any)
--- Reply: status serial capacity alpha lease max_waiters version rpm rpm_burst tpm tpm_burst adaptive auto_tune grants...
+-- Reply: status serial capacity alpha lease max_waiters version rpm rpm_burst tpm tpm_burst adaptive auto_tune born grants...
 -- Statuses: OK CONFLICT (another version is stored) EXPIRED
 -- Cost: O(log N), and a choice for each slot that comes free; O(N) when alpha begins to tune itself
 -- Keeps: 1-10; lowering capacity evicts nobody

@@ -133,6 +133,7 @@ def _vars(state: State) -> dict[bytes, bytes]:
     numbers = {
         "schema": config.schema,
         "version": config.version,
+        "born": config.born,
         "capacity": config.capacity,
         "lease": config.lease,
         "max_waiters": config.max_waiters,

@@ -40,6 +40,7 @@ def configure(state: State, op: ops.Open, now: int) -> None:
         lease=op.lease or 10_000_000,
         max_waiters=NO_LIMIT if op.max_waiters is None else op.max_waiters,
         **{name: getattr(op, name) or 0 for name in PACE},
+        born=now,
     )
     state.alpha = state.config.alpha
     state.raw = now
@@ -185,5 +186,6 @@ def stored_config(state: State) -> replies.StoredConfig:
         config.lease / 1e6,
         limit,
         config.version,
-        *(getattr(config, name) for name in PACE),
+        **{name: getattr(config, name) for name in PACE},
+        born=config.born,
     )

@@ -33,6 +33,7 @@ class Config:
     tpm_burst: int = 0
     adaptive: int = 0
     auto_tune: int = 0
+    born: int = 0
 
 
 class Terms(NamedTuple):

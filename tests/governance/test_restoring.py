@@ -45,12 +45,15 @@ async def test_changes_of_others_outlast_a_new_session(schedulers: Schedulers) -
     ):
         assert one.budget is not None
         assert other.budget is not None
+        await one.budget.set_limit("c", 2.0)
         await other.budget.set_limit("a", 9.0)
+        await other.budget.remove_limit("c")
         session = one._session
         assert session is not None
         session.expire(session.ledger)
         await eventually(lambda: session.is_open)
         assert await one.budget.get_limit("a") == 9.0
+        assert await one.budget.get_limit("c") is None
 
 
 async def test_switched_off_for_all(schedulers: Schedulers) -> None:
@@ -61,6 +64,9 @@ async def test_switched_off_for_all(schedulers: Schedulers) -> None:
         await trust.switch_off()
         await slo.switch_off()
         async with scheduler.acquire("a"):
+            assert schedulers.dump().vars[b"features"] == b""
+        schedulers.server.client.flushall()
+        async with scheduler.acquire("a", timeout=5.0):
             assert schedulers.dump().vars[b"features"] == b""
 
 

@@ -31,7 +31,9 @@ async def main():
                 os._exit(refused)
             status = await asyncio.to_thread(os.waitpid, child, 0)
             assert os.waitstatus_to_exitcode(status[1]) == 4, status
-            await asyncio.sleep(0.6)
+            ledger, before = lease._ledger, lease._ledger.deadline
+            while ledger.deadline <= before + 0.4:
+                await asyncio.sleep(0.01)
             assert not lease.lost
         assert (await scheduler.snapshot()).released == 1
 

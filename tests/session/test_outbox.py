@@ -175,7 +175,9 @@ async def test_full_server(own_server: Server) -> None:
         for call in (scheduler.acquire_start("c"), scheduler.submit_task("c")):
             with pytest.raises(BackendMemoryError):
                 await call
-        await asyncio.sleep(0.6)
+        ledger = handle.lease._ledger
+        full_at = ledger.deadline
+        await eventually(lambda: ledger.deadline > full_at + 0.4)  # heartbeats get through
         assert not handle.lease.lost
         assert schedulers.waiting() == 1
         await scheduler.release_handle(handle)
@@ -192,7 +194,8 @@ async def test_read_only_server_is_waited_for(own_server: Server) -> None:
     async with schedulers() as scheduler:
         own_server.client.execute_command("REPLICAOF", "127.0.0.1", "1")
         waiter = asyncio.create_task(scheduler.acquire_start("a", timeout=5.0))
-        await asyncio.sleep(0.2)
+        outbox = scheduler._session.outbox  # type: ignore[union-attr]
+        await eventually(lambda: outbox.failure is not None)
         assert not waiter.done()
         own_server.client.execute_command("REPLICAOF", "NO", "ONE")
         handle = await waiter

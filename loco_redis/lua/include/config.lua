@@ -34,7 +34,7 @@ local function start_features()
 end
 
 local function config(...)
-  local v = redis.call('HMGET', K.vars, 'capacity', 'alpha', 'lease', 'max_waiters', 'version', unpack(PACE))
-  for i = 6, #PACE + 5 do v[i] = v[i] or '0' end
-  return v[1] + 0, v[2], v[3] + 0, v[4] + 0, v[5] + 0, v[6] + 0, v[7] + 0, v[8] + 0, v[9] + 0, v[10] + 0, v[11] + 0, ...
+  local v = redis.call('HMGET', K.vars, 'capacity', 'alpha', 'lease', 'max_waiters', 'version', 'born', unpack(PACE))
+  for i = 7, #PACE + 6 do v[i] = v[i] or '0' end
+  return v[1] + 0, v[2], v[3] + 0, v[4] + 0, v[5] + 0, v[7] + 0, v[8] + 0, v[9] + 0, v[10] + 0, v[11] + 0, v[12] + 0, v[6] + 0, ...
 end
