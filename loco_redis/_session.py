@@ -174,12 +174,15 @@ class Session:
         self.requests.resume()
         for agent in [*self._agents.values()]:
             with contextlib.suppress(LocoRedisError):
-                await self.register(agent)
+                await self._register(agent)
 
     async def _restore_rules(self) -> None:
         """The server was emptied: ours come back before anybody is let in; what others have set
         since then stays."""
         mine = {field: value for rules in self.rules for field, value in rules().items()}
+        for agent in self._agents.values():
+            if agent.max_concurrency is not None:
+                mine |= cap(agent.agent_id.encode(), agent.max_concurrency)
         ledger = self.ledger
         try:
             known = await stored_rules(self, mine)
@@ -193,8 +196,10 @@ class Session:
                     sequence=sequence,
                     changes=packed(lost),
                 )
-                await self.outbox.send(command, self.backend_timeout)
-                ledger.answered(sequence)
+                try:
+                    await self.outbox.send(command, self.backend_timeout)
+                finally:
+                    ledger.answered(sequence)
         except BackendError as error:
             _log.warning("rules of %r could not be restored: %s", self.name, error)
 
@@ -257,14 +262,17 @@ class Session:
                 raise expired
 
     async def register(self, agent: Agent) -> None:
+        await self._register(agent)
+        self._agents[agent.agent_id] = agent
+        if agent.max_concurrency is not None:
+            changes = packed(cap(agent.agent_id.encode(), agent.max_concurrency))
+            await self.once(self.scripts.govern, changes=changes)
+
+    async def _register(self, agent: Agent) -> None:
         name = agent.agent_id.encode()
         reply, _ = await self.once(self.scripts.register, agent=name, agent_type=agent.agent_type)
         if reply.refusal is not None:
             raise error_of(reply.refusal, agent.agent_id)
-        self._agents[agent.agent_id] = agent
-        if agent.max_concurrency is not None:
-            changes = packed(cap(name, agent.max_concurrency))
-            await self.once(self.scripts.govern, changes=changes)
 
     def forget(self, agent_id: str) -> None:
         self._agents.pop(agent_id, None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from types import TracebackType
-from typing import Self, cast
+from typing import Self
 
 from loco_redis import _validate as validate
 from loco_redis._acquisition import AcquireHandle, Acquisition
@@ -72,7 +72,7 @@ class AsyncLOCOScheduler:
         slo: what share of waits may be longer than a target.
         adaptive_capacity: hold fewer slots after `lease.throttled()`, more again as work succeeds.
         auto_tune: alpha follows how much waits differ and whether queues grow.
-            These four and the rates of the resource hold for the whole fleet.
+            All of these hold for the whole fleet, but for policies of your own.
 
     Raises:
         ValueError: bad arguments, in one line.
@@ -138,10 +138,12 @@ class AsyncLOCOScheduler:
         self._closed = False
         self.metrics = SchedulerMetrics(self._connected)
         self.enforcer, self.trust_scorer, self.slo = enforcer, trust_scorer, slo
-        own = budget if budget is not None else enforcer and enforcer.get_policy("budget")
-        if budget is not None and enforcer and enforcer.get_policy("budget"):
+        enforced = enforcer.get_policy("budget") if enforcer is not None else None
+        if budget is not None and enforced is not None:
             raise ValueError("a budget twice: give budget= or a BudgetPolicy in the enforcer")
-        self.budget = BudgetManager.of(cast(BudgetPolicy, own)) if own else None
+        self.budget = BudgetManager.of(budget) if budget is not None else None
+        if isinstance(enforced, BudgetPolicy):
+            self.budget = BudgetManager.over(enforced)
         for part in (self.budget, enforcer, trust_scorer, slo):
             if part is not None:
                 part._bind(self._connected)

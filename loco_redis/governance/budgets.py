@@ -145,6 +145,13 @@ class BudgetManager(Governor):
         manager._policy._limits.update(budget.limits)  # its own: `set_limit` changes it
         return manager
 
+    @classmethod
+    def over(cls, policy: BudgetPolicy) -> BudgetManager:
+        """A manager that changes this very definition, which an enforcer holds, too."""
+        manager = cls()
+        manager._policy = policy
+        return manager
+
     def __repr__(self) -> str:
         return f"<BudgetManager of {self._policy!r}>"
 

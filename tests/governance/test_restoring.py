@@ -7,6 +7,8 @@ import asyncio
 import pytest
 
 from loco_redis import (
+    AcquireHandle,
+    Agent,
     AsyncLOCOScheduler,
     BudgetExceededError,
     BudgetPolicy,
@@ -68,6 +70,36 @@ async def test_switched_off_for_all(schedulers: Schedulers) -> None:
         schedulers.server.client.flushall()
         async with scheduler.acquire("a", timeout=5.0):
             assert schedulers.dump().vars[b"features"] == b""
+
+
+async def test_cap_is_back_before_anybody_is_let_in(schedulers: Schedulers) -> None:
+    """An agent's cap holds for the first requests on an emptied server; others' changes outlast."""
+    schedulers.at_rest = False
+    async with schedulers(3, agents=[Agent("a", max_concurrency=1)]) as scheduler:
+        session = scheduler._session
+        assert session is not None
+        await scheduler.set_max_concurrency("a", 2)
+        session.expire(session.ledger)
+        await eventually(lambda: session.is_open)
+        assert (await scheduler.snapshot()).capacity == 3
+        assert schedulers.dump().rules[b"ca"] == b"2"
+        schedulers.server.client.flushall()
+        handles = await asyncio.gather(
+            *(scheduler.acquire_start("a", timeout=1.0) for _ in range(3)), return_exceptions=True
+        )
+        assert sum(isinstance(handle, AcquireHandle) for handle in handles) == 1
+
+
+async def test_budget_of_an_enforcer_is_managed(schedulers: Schedulers) -> None:
+    """What the manager changes is what the enforcer brings back to an emptied server."""
+    schedulers.at_rest = False
+    enforcer = PolicyEnforcer([BudgetPolicy(limits={"a": 5.0})])
+    async with schedulers(3, enforcer=enforcer) as scheduler:
+        assert scheduler.budget is not None
+        await scheduler.budget.set_limit("a", 9.0)
+        schedulers.server.client.flushall()
+        assert (await scheduler.snapshot()).capacity == 3
+        assert await scheduler.budget.get_limit("a") == 9.0
 
 
 def test_budget_is_given_once() -> None:
