@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable
 
-.PHONY: help demo test check format bench-core clean
+.PHONY: help demo test check format bench-core docs clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -30,6 +30,10 @@ format: $(VENV)/.dev  ## rewrite the sources in the project's format
 
 bench-core: $(VENV)/.bench  ## the table of ratios described in benchmarks/README.md
 	$(BIN)/python -m benchmarks
+
+docs: $(VENV)/.dev  ## write docs/cli.md and the pictures anew
+	$(BIN)/python docs/cli_reference.py
+	$(BIN)/python docs/pictures.py
 
 clean:  ## remove the environment, caches and builds
 	rm -rf $(VENV) build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache

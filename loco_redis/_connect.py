@@ -21,7 +21,7 @@ from redis.exceptions import (
 )
 from redis.retry import Retry
 
-from loco_redis.config import AsyncClient
+from loco_redis._endpoint import AsyncClient
 
 # What opening, using or losing a connection may raise; asyncio.TimeoutError is an OSError.
 CONNECTION_ERRORS = (RedisError, RedisClusterException, OSError)

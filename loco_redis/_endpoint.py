@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,8 +18,10 @@ import redis.sentinel
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from loco_redis._shared_server import acquire_shared, release_shared
+from loco_redis._shared_server import URL_VARIABLE, acquire_shared, is_shared, release_shared
 from loco_redis._url import URL_OPTIONS, Location, describe, read, redact
+
+_log = logging.getLogger("loco_redis")
 
 AsyncClient = redis.asyncio.Redis | redis.asyncio.RedisCluster
 SyncClient = redis.Redis | redis.RedisCluster
@@ -26,6 +30,9 @@ SyncClient = redis.Redis | redis.RedisCluster
 _CLIENT_OPTIONS = URL_OPTIONS | {"credential_provider", "ssl", "ssl_ca_path", "ssl_password"}
 # What identifies fakeredis' in-memory servers.
 _FAKE_ADDRESS = ("server", "host", "port", "db", "version", "server_type", "lua_modules")
+
+EMBEDDED_URL = "embedded://"
+FALLBACK_URL_VARIABLE = "REDIS_URL"
 
 SOCKET_TIMEOUT = 5.0
 CONNECT_TIMEOUT = 3.0
@@ -159,6 +166,29 @@ def _robust(options: Mapping[str, Any]) -> dict[str, Any]:
         "retry": Retry(NoBackoff(), 0),
         "decode_responses": False,
     }
+
+
+def resolve(redis: str | AsyncClient | None) -> Endpoint:
+    """The endpoint meant by a scheduler's `redis` argument.
+
+    None means LOCO_REDIS_URL, then REDIS_URL, then `embedded://` with one line of warning.
+
+    Raises:
+        ValueError: one line that names the (redacted) value and the remedy.
+    """
+    if redis is None:
+        url = os.environ.get(URL_VARIABLE) or os.environ.get(FALLBACK_URL_VARIABLE)
+        if not url:
+            _log.warning(
+                "no Redis given and neither %s nor %s is set: starting an embedded server that "
+                "only this process and its children share",
+                URL_VARIABLE,
+                FALLBACK_URL_VARIABLE,
+            )
+            url = EMBEDDED_URL
+        # This process put it there itself; it must be counted like any embedded:// user.
+        redis = EMBEDDED_URL if is_shared(url) else url
+    return Endpoint.parse(redis) if isinstance(redis, str) else Endpoint.of_client(redis)
 
 
 def _locate(client: AsyncClient) -> Location:

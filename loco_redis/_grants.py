@@ -17,14 +17,16 @@ class Grants:
     """Hands grants to the requests they are for. The first of several copies wins."""
 
     def __init__(self, session: Session) -> None:
-        self._session = session
+        self._session, self._figures = session, session.figures
         self._polling = self._poll_again = False
+        self._unseen: set[int] = set()  # by the present poll
 
     def take(self, ledger: Ledger, grants: Iterable[Grant]) -> None:
         """From a reply."""
         for grant in grants:
             if ledger.take(grant):
                 ledger.received += 1
+                self._figures.granted(grant.token)
 
     def hint(self, grant: Grant) -> None:
         """From the inbox."""
@@ -40,12 +42,14 @@ class Grants:
                 self.poll()
 
     def poll(self) -> None:
-        """Ask for what may have been missed; nothing to do while nobody waits."""
+        """Ask for what may have been missed, and for what is not there any more; nothing to do
+        while nothing is waited for or held."""
         ledger = self._session.ledger
         if self._polling:
             self._poll_again = True
-        elif self._session.is_open and ledger.requests:
+        elif self._session.is_open and (ledger.requests or ledger.leases):
             self._polling = True
+            self._unseen = ledger.known
             self._ask(ledger, "")
 
     def _ask(self, ledger: Ledger, after: str) -> None:
@@ -62,10 +66,17 @@ class Grants:
                 # Every grant up to now is in these pages, or has ended since.
                 ledger.received = value.delivered
             for grant in value.grants:
-                ledger.take(grant)
+                if ledger.take(grant):
+                    self._figures.granted(grant.token)
+                    self._figures.lost_hints += 1
+            self._unseen -= {grant.sequence for grant in value.grants}
+            self._unseen.difference_update(value.waiting)
             if value.after:
                 self._ask(ledger, value.after)
                 return
+            if value.status is Status.OK:
+                ledger.evicted(self._unseen)
+                self._session.notice_idle()
         self._polling = False
         if self._poll_again:
             self._poll_again = False

@@ -18,10 +18,10 @@ import redis
 from redis.exceptions import NoScriptError, RedisError
 
 from loco_redis._connect import CONNECTION_ERRORS
+from loco_redis._endpoint import Endpoint, SyncClient
 from loco_redis._ledger import Ledger
 from loco_redis._replies import HeartbeatReply, Status
 from loco_redis._scripts import Scripts
-from loco_redis.config import Endpoint, SyncClient
 
 BEATS_A_LEASE = 4
 _QUICK, _SLOW = 0.1, 1.0  # seconds between attempts that fail: before the deadline, after it

@@ -9,11 +9,13 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from loco_redis import _log as decisions
 from loco_redis import _validate as validate
 from loco_redis._ledger import Request
+from loco_redis._listeners import listeners, tell
 from loco_redis._replies import Grant, Status
 from loco_redis._requests import Released
-from loco_redis.errors import BackendError, ReentrantAcquireError
+from loco_redis.errors import BackendError, PolicyViolationError, ReentrantAcquireError
 from loco_redis.lease import BaseLease, held_here
 from loco_redis.models import Task, decode_body, given
 
@@ -106,8 +108,12 @@ class Holding:
                 raise ReentrantAcquireError(session.name)
             self.lease, self.shared = outer, True
             return outer
-        if self._scheduler.enforcer is not None:
-            await self._scheduler.enforcer.check_custom(wish.agent_id, wish.as_task())
+        if (enforcer := self._scheduler.enforcer) is not None:
+            try:
+                await enforcer.check_custom(wish.agent_id, wish.as_task())
+            except PolicyViolationError as error:
+                decisions.refused(session.name, wish.agent_id, error)
+                raise
         started = time.monotonic()
         while True:
             request = session.requests.acquire(
@@ -122,6 +128,9 @@ class Holding:
         lease = self._make_lease(session, ledger, grant, wish.agent_id, task, waited)
         self.lease = lease
         session.hold(lease)
+        if listeners:
+            tell("granted", lease)
+        decisions.granted(lease, request)
         if "e" in grant.flags:
             _log.warning("agent %r is over its budget of %r", wish.agent_id, session.name)
         if (callback := self._scheduler._on_started) is not None:
@@ -143,6 +152,8 @@ class Holding:
         released = None
         if lease._end():
             released = lease._session.requests.release(lease, charge=error is None)
+        if listeners:
+            tell("ended", lease, error)
         if (callback := self._scheduler._on_completed) is not None:
             await _notify(callback, lease, error)
         if (enforcer := self._scheduler.enforcer) is not None and error is None:
@@ -162,9 +173,10 @@ class Holding:
             task = wish.task
             if grant.task_id is not None:
                 task = await _durable(session, grant, grant.task_id)
-        except BaseException:
+        except BaseException as error:
             if not request.refused:
                 session.requests.withdraw(request)
+            decisions.refused(session.name, wish.agent_id, error, request)
             raise
         finally:
             if timer is not None:
@@ -192,7 +204,7 @@ async def _confirm(lease: BaseLease, released: Released) -> None:
     if reply is None:
         _log.warning("not confirmed yet, the release goes on: %r", lease)
     elif reply.status is Status.EXPIRED:
-        # FINISHED is the answer to a repeat: leases of a live session end by their release only.
+        # FINISHED is the answer to a repeat, or an operator took the slot a moment ago.
         lease._was_gone("its session expired")
 
 

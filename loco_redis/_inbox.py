@@ -29,18 +29,18 @@ _log = logging.getLogger("loco_redis")
 
 class Inbox:
     """Calls `on_hint` for each grant that comes in, `on_wake` with the microseconds after which to
-    look for one, and `on_subscribed` whenever hints may have been missed. `listen` to a channel;
-    `aclose` it."""
+    look for one, and `on_doubt` whenever hints may have been missed or something was taken away.
+    `listen` to a channel; `aclose` it."""
 
     def __init__(
         self,
         connector: Connector,
         on_hint: Callable[[Grant], None],
         on_wake: Callable[[int], None],
-        on_subscribed: Callable[[], None],
+        on_doubt: Callable[[], None],
     ) -> None:
         self._connector, self._on_hint, self._on_wake = connector, on_hint, on_wake
-        self._on_subscribed = on_subscribed
+        self._on_doubt = on_doubt
         self._channel = b""
         self._subscribed = False
         self._settled = asyncio.Event()  # subscribed, or refused
@@ -95,7 +95,7 @@ class Inbox:
             raise RedisError(f"SUBSCRIBE was answered by {reply!r}")
         self._subscribed = True
         self._settled.set()
-        self._on_subscribed()
+        self._on_doubt()
 
     async def _receive(self, connection: Any) -> None:
         while True:
@@ -122,6 +122,9 @@ class Inbox:
         try:
             if text.startswith(b"wake|"):
                 self._on_wake(int(text[5:]))
+                return
+            if text == b"gone":
+                self._on_doubt()
                 return
             grant = Grant.parse(text)
         except (ValueError, AttributeError):

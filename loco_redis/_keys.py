@@ -32,38 +32,36 @@ SUFFIXES = (
     "accounts",
     "tallies",
     "alerts",
+    "events",
 )
+
+#: The names of all schedulers in the server: the only key that is nobody's own.
+REGISTRY = b"loco:resources"
 
 
 class Keys:
     """The key names of the scheduler ``name``."""
 
-    __slots__ = (
-        "accounts",
-        "agents",
-        "alerts",
-        "all",
-        "bodies",
-        "channel",
-        "costs",
-        "name",
-        "rules",
-        "tallies",
-        "vars",
-    )
+    accounts: bytes
+    agents: bytes
+    alerts: bytes
+    bodies: bytes
+    costs: bytes
+    events: bytes
+    loads: bytes
+    requests: bytes
+    rules: bytes
+    sessions: bytes
+    tallies: bytes
+    tasks: bytes
+    vars: bytes
 
     def __init__(self, name: str) -> None:
         prefix = f"loco:{{{name}}}:"
         self.name = name
         self.all = tuple((prefix + suffix).encode() for suffix in SUFFIXES)
-        self.agents = (prefix + "agents").encode()
-        self.bodies = (prefix + "bodies").encode()
-        self.costs = (prefix + "costs").encode()
-        self.rules = (prefix + "rules").encode()
-        self.accounts = (prefix + "accounts").encode()
-        self.tallies = (prefix + "tallies").encode()
-        self.alerts = (prefix + "alerts").encode()
-        self.vars = (prefix + "vars").encode()
+        for suffix, key in zip(SUFFIXES, self.all, strict=True):
+            setattr(self, suffix, key)
         #: Prefix of the hint channels; a session listens to ``channel + session``.
         self.channel = (prefix + "hint:").encode()
 

@@ -7,6 +7,7 @@ import secrets
 from typing import TYPE_CHECKING
 
 from loco_redis._replies import Grant
+from loco_redis.errors import EvictedError
 
 if TYPE_CHECKING:
     from loco_redis._entry import Entry
@@ -115,6 +116,20 @@ class Ledger:
     def idle(self) -> bool:
         """Nothing is held or about to be."""
         return not (self.leases or self.entering)
+
+    @property
+    def known(self) -> set[int]:
+        """What Redis must have: requests it has acknowledged, and leases."""
+        asked = {sequence for sequence, row in self.requests.items() if row.acknowledged}
+        return asked | self.leases.keys()
+
+    def evicted(self, sequences: set[int]) -> None:
+        """An operator has ended these, as far as we have not done so ourselves meanwhile."""
+        for sequence in sequences:
+            if (request := self.requests.pop(sequence, None)) is not None:
+                request.fail(EvictedError(f"{self.session}:{sequence:012d}", request.agent_id))
+            if (lease := self.leases.pop(sequence, None)) is not None:
+                lease._lose("an operator took the slot back")
 
     def expire(self, reason: str) -> list[Request]:
         """Everything is lost: tells the holders, returns the requests that still wait."""

@@ -10,6 +10,8 @@ from concurrent.futures import Future
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+_WIND_UP_TIMEOUT = 1.0
+
 Undo = Callable[[], Coroutine[Any, Any, None]]
 
 
@@ -53,7 +55,8 @@ class LoopThread:
             return outcome.result()
         except BaseException:
             if not finish:
-                loop.call_soon_threadsafe(job.abandon)
+                with contextlib.suppress(RuntimeError):  # closed meanwhile: nothing goes on
+                    loop.call_soon_threadsafe(job.abandon)
             raise
 
     def start_soon(self, make: Callable[..., Coroutine[Any, Any, None]], *args: Any) -> None:
@@ -80,8 +83,20 @@ class LoopThread:
         loop = self._loop
         asyncio.set_event_loop(loop)
         loop.run_forever()
+        loop.run_until_complete(_wind_up())
         loop.run_until_complete(loop.shutdown_default_executor())
         loop.close()
+
+
+async def _wind_up() -> None:
+    """Whoever waits for a job gets its outcome: what the end of the scheduler has ended needs a few
+    turns more to say so."""
+    jobs = asyncio.all_tasks() - {asyncio.current_task()}
+    if jobs:
+        _, left = await asyncio.wait(jobs, timeout=_WIND_UP_TIMEOUT)
+        for job in left:
+            job.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
 
 
 class _Job:

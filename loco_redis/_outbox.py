@@ -24,6 +24,7 @@ from loco_redis._scripts import Argument, Command, Scripts
 from loco_redis._tasks import end
 from loco_redis._wire import Diagnosis, Framer, diagnose, pack
 from loco_redis.errors import BackendError, BackendMemoryError, BackendUnavailableError
+from loco_redis.metrics.process import figures_here
 
 T = TypeVar("T")
 
@@ -51,6 +52,7 @@ class Outbox:
     ) -> None:
         self._connector, self._scripts, self._where = connector, scripts, where
         self._on_reconnect = on_reconnect
+        self._figures = figures_here(scripts.keys.name)
         self._framer = Framer(scripts)
         self._queue: deque[Entry] = deque()
         self._unloaded: list[Entry] = []  # refused by a server that does not know their script
@@ -222,7 +224,9 @@ class Outbox:
         sent = [*self._inflight, *self._unloaded]
         self._inflight.clear()
         self._unloaded.clear()
-        self._queue.extendleft(reversed([entry for entry in sent if entry.done is not None]))
+        again = [entry for entry in sent if entry.done is not None]
+        self._figures.resent(again)
+        self._queue.extendleft(reversed(again))
 
     async def _read(self, connection: Any) -> None:
         inflight = self._inflight
@@ -244,6 +248,7 @@ class Outbox:
         if self.failure is not None:
             _log.info("Redis at %s answers again", self._where)
             self.failure, self._backoff = None, _BACKOFF_FIRST
+        self._figures.answered(entry.script, entry.sent_at)
         try:
             value = entry.decode(raw)
         except (ValueError, TypeError, IndexError, AttributeError) as error:

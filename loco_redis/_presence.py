@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
+from loco_redis._connect import CONNECTION_ERRORS
+from loco_redis._endpoint import AsyncClient
 from loco_redis._inbox import Inbox
+from loco_redis._keys import REGISTRY
 from loco_redis._ledger import Ledger
 from loco_redis._outbox import Outbox
 from loco_redis._replies import OpenReply, Status, StoredConfig
@@ -22,6 +26,8 @@ from loco_redis.errors import (
     BackendVersionError,
     ConfigMismatchError,
 )
+
+_log = logging.getLogger("loco_redis")
 
 _OLDEST_SERVER = (6, 2)
 _MICRO = 1_000_000
@@ -42,10 +48,12 @@ class Asked:
     tpm_burst: int | None = None
     adaptive: bool | None = None
     auto_tune: bool | None = None
+    events: int | None = None
+    paused: bool | None = None
 
     @classmethod
     def of(cls, settings: Settings) -> Asked:
-        names = ("capacity", "alpha", "lease_ttl", "max_waiters", *_RATES)
+        names = ("capacity", "alpha", "lease_ttl", "max_waiters", "events", *_RATES)
         asked = {name: getattr(settings, name) for name in names}
         return cls(**asked, adaptive=settings.adaptive_capacity, auto_tune=settings.auto_tune)
 
@@ -54,7 +62,8 @@ class Asked:
         rates = {name: getattr(known, name) for name in _RATES}
         return cls(
             known.capacity, known.alpha, known.lease, known.max_waiters, **rates,
-            adaptive=bool(known.adaptive), auto_tune=bool(known.auto_tune),
+            adaptive=bool(known.adaptive), auto_tune=bool(known.auto_tune), events=known.events,
+            paused=bool(known.paused),
         )  # fmt: skip
 
     def in_script_units(self) -> dict[str, Any]:
@@ -67,6 +76,8 @@ class Asked:
             **{name: getattr(self, name) for name in _RATES},
             "adaptive": None if self.adaptive is None else int(self.adaptive),
             "auto_tune": None if self.auto_tune is None else int(self.auto_tune),
+            "events": self.events,
+            "paused": None if self.paused is None else int(self.paused),
         }
 
 
@@ -155,6 +166,16 @@ class Presence:
             pass
 
 
+async def register(client: AsyncClient, name: str) -> None:
+    """Enter a resource into the list of all, until it is purged. In a cluster the list has a node
+    of its own, so this is not for the outbox."""
+    try:
+        await cast(Any, client).sadd(REGISTRY, name)
+    except CONNECTION_ERRORS as error:
+        # It works all the same, but `loco-redis resources` does not know it.
+        _log.info("%r could not be entered into %s: %s", name, REGISTRY.decode(), error)
+
+
 def _mismatch(name: str, reply: OpenReply, asked: Asked) -> ConfigMismatchError:
     """In the user's names and units."""
     if reply.status is Status.UNCONFIGURED:
@@ -176,6 +197,8 @@ def _mismatch(name: str, reply: OpenReply, asked: Asked) -> ConfigMismatchError:
             return ConfigMismatchError("adaptive_capacity", stored == "1", asked.adaptive)
         case "auto_tune":
             return ConfigMismatchError("auto_tune", stored == "1", asked.auto_tune)
+        case "events":
+            return ConfigMismatchError("events", int(stored), asked.events)
         case field if field in _RATES:
             return ConfigMismatchError(field, int(stored), getattr(asked, field))
     return ConfigMismatchError(reply.field, stored, "that of this version of loco-redis")

@@ -31,6 +31,7 @@ class Status(IntEnum):
     CONFLICT = 12
     LATE = 13
     REFUSED = 14
+    TASK_ALIVE = 15
 
 
 class Grant(NamedTuple):
@@ -82,6 +83,8 @@ class StoredConfig:
     tpm_burst: int = 0
     adaptive: int = 0
     auto_tune: int = 0
+    events: int = 0
+    paused: int = 0
     born: int = 0
 
 
@@ -131,6 +134,7 @@ class GrantsReply(Reply):
 class AcquireReply(Reply):
     tick: int = 0
     wake: int = 0
+    depth: float = 0.0
     grants: tuple[Grant, ...] = ()
     refusal: Refusal | None = None
 
@@ -139,6 +143,7 @@ class AcquireReply(Reply):
 class ReleaseReply(Reply):
     tick: int = 0
     cost: float = 0.0
+    held: int = 0
     grants: tuple[Grant, ...] = ()
 
 
@@ -214,6 +219,7 @@ class PollReply(Reply):
     delivered: int = 0
     after: str = ""
     grants: tuple[Grant, ...] = ()
+    waiting: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,7 +299,7 @@ def opened(values: list[Any]) -> OpenReply:
         return OpenReply(status, values[1], field=values[2].decode(), stored=values[3].decode())
     if status is not Status.OK:
         return OpenReply(status, values[1])
-    return OpenReply(status, values[1], _config(values[2:14]), values[14])
+    return OpenReply(status, values[1], _config(values[2:16]), values[16])
 
 
 def heartbeat(values: list[Any]) -> HeartbeatReply:
@@ -314,22 +320,22 @@ def acquired(values: list[Any]) -> AcquireReply:
         return AcquireReply(Status(values[0]), values[1])
     if values[0] == Status.REFUSED:
         return AcquireReply(Status.REFUSED, values[1], refusal=_refusal(values[2:]))
-    return AcquireReply(_STATUSES[values[0]], values[1], values[2], values[3], _grants(values[4:]))
+    status, serial, tick, wake, depth, *grants = values
+    return AcquireReply(_STATUSES[status], serial, tick, wake, depth / 1000, _grants(grants))
 
 
 def released(values: list[Any]) -> ReleaseReply:
     if len(values) < 4:
         return ReleaseReply(Status(values[0]), values[1])
-    return ReleaseReply(
-        _STATUSES[values[0]], values[1], values[2], values[3] / 1000, _grants(values[4:])
-    )
+    status, serial, tick, cost, held, *grants = values
+    return ReleaseReply(_STATUSES[status], serial, tick, cost / 1000, held, _grants(grants))
 
 
 def reconfigured(values: list[Any]) -> ReconfigureReply:
-    if len(values) < 14:
+    if len(values) < 16:
         return ReconfigureReply(Status(values[0]), values[1])
-    config = _config(values[2:14])
-    return ReconfigureReply(Status(values[0]), values[1], config, _grants(values[14:]))
+    config = _config(values[2:16])
+    return ReconfigureReply(Status(values[0]), values[1], config, _grants(values[16:]))
 
 
 def settled(values: list[Any]) -> SettleReply:
@@ -349,8 +355,14 @@ def reaped(values: list[Any]) -> ReapReply:
 def polled(values: list[Any]) -> PollReply:
     if len(values) < 4:
         return PollReply(Status(values[0]), values[1])
+    status, serial, delivered, after, *rows = values
     return PollReply(
-        Status(values[0]), values[1], values[2], values[3].decode(), _grants(values[4:])
+        Status(status),
+        serial,
+        delivered,
+        after.decode(),
+        _grants([row for row in rows if b"|" in row]),
+        tuple(int(row) for row in rows if b"|" not in row),
     )
 
 
@@ -392,13 +404,14 @@ def _holder(row: list[Any]) -> Holder:
 
 
 def _waiter(row: list[Any]) -> Waiter:
-    agent, rid, weight, waited, _seq = row
+    agent, rid, weight, waited, _seq, age = row
     return Waiter(
         agent_id=agent.decode(),
         session=rid.decode().partition(":")[0],
         request_id=rid.decode(),
         weight=weight / 1000,
         waited_ticks=waited,
+        age=age / 1e6,
     )
 
 
@@ -408,44 +421,39 @@ def _session(row: list[Any]) -> SessionSnapshot:
     return SessionSnapshot(session.decode(), host, int(pid or 0), max(left, 0) / 1e6)
 
 
+# Of the snapshot script, in its order.
+_NUMBERS = (
+    "tick", "alpha", "set_alpha", "capacity", "max_waiters", "lease", "version", "peak", "granted",
+    "released", "reclaimed", "effective_capacity", "paused_for", "requests_left", "tokens_left",
+    "quiet", "lease_clock", "held", "waiting", "competing", "registered", "live_sessions",
+    "durable_tasks", "dead_tasks", "server_time", "born", "rpm", "rpm_burst", "tpm", "tpm_burst",
+    "adaptive_capacity", "auto_tune", "events", "paused",
+)  # fmt: skip
+_MICROS = ("paused_for", "quiet", "lease_clock", "server_time", "born")
+_RATES = {"requests_left": "rpm", "tokens_left": "tpm"}
+_FLAGS = ("adaptive_capacity", "auto_tune", "paused")
+
+
 def snapshot(name: str, values: list[Any]) -> SnapshotReply:
     status = Status(values[0])
     if status is not Status.OK:
         return SnapshotReply(status, values[1])
-    _, serial, numbers, dead, agents, holders, waiters, sessions = values
-    (
-        tick,
-        alpha,
-        capacity,
-        max_waiters,
-        lease,
-        version,
-        peak,
-        granted,
-        done,
-        lost,
-        effective,
-        hold,
-    ) = numbers
+    _, serial, numbers, agents, holders, waiters, sessions = values
+    told: dict[str, Any] = dict(zip(_NUMBERS, numbers, strict=True))
+    most, lease = told.pop("max_waiters"), told.pop("lease")
+    told |= {name: float(told[name]) for name in ("alpha", "set_alpha")}
+    told |= {name: told[name] / 1e6 for name in _MICROS}
+    told |= {name: told[name] == 1 for name in _FLAGS}
+    told |= {name: told[name] * told[rate] / 60e6 for name, rate in _RATES.items()}
     return SnapshotReply(
         status,
         serial,
         Snapshot(
             name=name,
-            tick=tick,
-            alpha=float(alpha),
-            capacity=capacity,
-            max_waiters=None if max_waiters < 0 else max_waiters,
-            lease_ttl=lease / 1e6,
-            version=version,
             serial=serial,
-            peak=peak,
-            granted=granted,
-            released=done,
-            reclaimed=lost,
-            dead_tasks=dead,
-            effective_capacity=effective,
-            paused_for=hold / 1e6,
+            max_waiters=None if most < 0 else most,
+            lease_ttl=lease / 1e6,
+            **told,
             agents=tuple(map(_agent, agents)),
             holders=tuple(sorted(map(_holder, holders), key=lambda holder: holder.slot)),
             waiters=tuple(map(_waiter, sorted(waiters, key=lambda row: row[4]))),

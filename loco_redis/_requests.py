@@ -10,6 +10,7 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING
 
+from loco_redis import _log as decisions
 from loco_redis._ledger import Ledger, Request
 from loco_redis._replies import AcquireReply, GrantsReply, ReleaseReply, Status
 from loco_redis.errors import (
@@ -38,6 +39,7 @@ class Requests:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._parked: dict[Request, None] = {}
+        decisions.install()
 
     def acquire(
         self,
@@ -101,7 +103,7 @@ class Requests:
             cell=_cell(lease),
             labels=attribution(lease._task),
         )
-        done, late = partial(self._released, ledger, future), partial(_give_up_on, future)
+        done, late = partial(self._released, lease, future), partial(_give_up_on, future)
         session.outbox.post(command, done, session.backend_timeout, late)
         return future
 
@@ -172,6 +174,7 @@ class Requests:
                     self.withdraw(request)
                 self._refuse(request, ledger, value)
             return
+        decisions.enqueued(request, self._session.name, value, retried)
         self._session.grants.take(ledger, value.grants)
         if value.status is Status.EXPIRED:
             self._session.expire(ledger)
@@ -216,12 +219,14 @@ class Requests:
 
     def _released(
         self,
-        ledger: Ledger,
+        lease: BaseLease,
         future: Released,
         value: ReleaseReply | Exception,
         retried: bool,
     ) -> None:
+        ledger = lease._ledger
         if not isinstance(value, Exception):
+            decisions.released(lease, value, retried)
             self._session.grants.take(ledger, value.grants)
             if value.status is Status.EXPIRED:
                 self._session.expire(ledger)

@@ -41,6 +41,8 @@ VERBS = (
     "tally",
     "check",
     "standing",
+    "evict",
+    "requeue",
     "dump",
 )
 
@@ -140,6 +142,8 @@ class Scripts:
         tpm_burst: int | None = None,
         adaptive: int | None = None,
         auto_tune: int | None = None,
+        events: int | None = None,
+        paused: int | None = None,
     ) -> Command[replies.OpenReply]:
         return self._command(
             "open",
@@ -158,6 +162,8 @@ class Scripts:
             _optional(tpm_burst),
             _optional(adaptive),
             _optional(auto_tune),
+            _optional(events),
+            _optional(paused),
         )
 
     def heartbeat(self, *, session: str, floor: int, seen: int) -> Command[replies.HeartbeatReply]:
@@ -271,6 +277,8 @@ class Scripts:
         tpm_burst: int | None = None,
         adaptive: int | None = None,
         auto_tune: int | None = None,
+        events: int | None = None,
+        paused: int | None = None,
     ) -> Command[replies.ReconfigureReply]:
         return self._command(
             "reconfigure",
@@ -289,6 +297,8 @@ class Scripts:
             _optional(tpm_burst),
             _optional(adaptive),
             _optional(auto_tune),
+            _optional(events),
+            _optional(paused),
         )
 
     def close(self, *, session: str, seen: int) -> Command[replies.CloseReply]:
@@ -356,6 +366,18 @@ class Scripts:
 
     def standing(self, *, scopes: bytes) -> Command[replies.StandingReply]:
         return self._command("standing", replies.standing, "", scopes)
+
+    def evict(
+        self, *, session: str, floor: int, seen: int, sequence: int, target: str
+    ) -> Command[replies.GrantsReply]:
+        args = (floor, seen, rid(session, sequence), target)
+        return self._command("evict", replies.with_grants, session, *args)
+
+    def requeue(
+        self, *, session: str, floor: int, seen: int, sequence: int, task_id: str
+    ) -> Command[replies.GrantsReply]:
+        args = (floor, seen, rid(session, sequence), task_id)
+        return self._command("requeue", replies.with_grants, session, *args)
 
     def dump(self) -> Command[list[Any]]:
         return self._command("dump", list, "")

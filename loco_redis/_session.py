@@ -12,19 +12,21 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from loco_redis import _log as decisions
 from loco_redis._connect import Connector
+from loco_redis._endpoint import Endpoint
 from loco_redis._grants import Grants
 from loco_redis._heartbeat import Heartbeat
 from loco_redis._inbox import Inbox
 from loco_redis._ledger import Ledger
 from loco_redis._outbox import Outbox
-from loco_redis._presence import Asked, Presence
+from loco_redis._presence import Asked, Presence, register
 from loco_redis._replies import HeartbeatReply, Reply, Status, StoredConfig
 from loco_redis._requests import Requests
 from loco_redis._scripts import Command, Scripts, rid
 from loco_redis._tasks import end
 from loco_redis._waker import Waker
-from loco_redis.config import Endpoint, Settings
+from loco_redis.config import Settings
 from loco_redis.errors import (
     BackendError,
     BackendUnavailableError,
@@ -35,6 +37,7 @@ from loco_redis.errors import (
 from loco_redis.governance._refusals import error_of
 from loco_redis.governance._rules import cap, packed, stored_rules
 from loco_redis.lease import BaseLease
+from loco_redis.metrics.process import figures_here
 from loco_redis.models import Agent
 
 R = TypeVar("R", bound=Reply)
@@ -52,9 +55,11 @@ class Session:
     Attributes:
         ledger: the books of the session id that is open, or about to be.
         config: what Redis has stored.
+        endpoint: where it is; of an embedded server, too.
     """
 
     config: StoredConfig
+    endpoint: Endpoint
 
     def __init__(self, settings: Settings, endpoint: Endpoint) -> None:
         self.name, self.where = settings.name, endpoint.redacted
@@ -62,6 +67,7 @@ class Session:
         self.loop = asyncio.get_running_loop()
         self.scripts = Scripts(settings.name)
         self.ledger = Ledger()
+        self.figures = figures_here(settings.name)
         self.requests, self.grants, self.waker = Requests(self), Grants(self), Waker(self)
         # Of ours: an emptied server gets them again.
         self.rules: list[Callable[[], dict[bytes, bytes]]] = []
@@ -101,8 +107,8 @@ class Session:
 
     async def _open(self) -> None:
         settings, push = self._settings, self._work.push_async_callback
-        endpoint = await self._attach()
-        client = endpoint.async_client()
+        endpoint = self.endpoint = await self._attach()
+        client = self._client = endpoint.async_client()
         push(endpoint.close_async, client)
         connector = Connector(client, self.scripts.keys.all[0])
         self.outbox = Outbox(connector, self.scripts, self.where, self.grants.poll)
@@ -112,6 +118,7 @@ class Session:
         push(inbox.aclose)
         self._presence = Presence(self.scripts, self.outbox, inbox, self.where)
         await self._presence.prepare(self.backend_timeout)
+        await self.figures.read_clock(self.outbox, self.backend_timeout)
         push(self._leave)
         asked = Asked.of(settings)
         self.config = await self._presence.enter(self.ledger, asked, self.backend_timeout)
@@ -120,10 +127,17 @@ class Session:
         )
         self._heartbeat.start(self.ledger)
         push(self._heartbeat.aclose)
+        await self._register_name()
         self._opened.set()
         if settings.strict:
             watch = self.loop.create_task(self._watch_deadline(), name="loco_redis.deadline")
             push(end, watch)
+
+    async def _register_name(self) -> None:
+        """In a task of its own: redis-py may swallow a cancellation that reaches it."""
+        task = self.loop.create_task(register(self._client, self.name), name="loco_redis.register")
+        self._work.push_async_callback(asyncio.wait, [task])
+        await asyncio.shield(task)
 
     async def _attach(self) -> Endpoint:
         attached = self._endpoint.attached()
@@ -149,7 +163,7 @@ class Session:
         self._opened.clear()
         self.ledger = Ledger(seen=ledger.seen)
         self.requests.park(ledger.expire("its session expired"))
-        self._notice_idle()
+        self.notice_idle()
         self._reopening = self.loop.create_task(self._reopen(), name="loco_redis.reopen")
 
     async def _reopen(self) -> None:
@@ -169,6 +183,7 @@ class Session:
                 await asyncio.sleep(_REOPEN_PAUSE)
         self._heartbeat.follow(self.ledger, self.config.lease)
         if self.config.born != born:
+            await self._register_name()
             await self._restore_rules()
         self._opened.set()
         self.requests.resume()
@@ -212,6 +227,7 @@ class Session:
             self._presence.refresh(ledger, self.backend_timeout, self._reconfigured)
 
     def _reconfigured(self, config: StoredConfig) -> None:
+        decisions.reconfigured(self.name, self.config, config)
         self.config = config
 
     async def _watch_deadline(self) -> None:
@@ -225,6 +241,7 @@ class Session:
 
     def on_lost(self, lease: BaseLease) -> None:
         _log.warning("lost: %r", lease)
+        decisions.lost(lease)
         if self._settings.on_lost == "cancel":
             lease._interrupt(lease._reason)
 
@@ -300,7 +317,7 @@ class Session:
     def unhold(self, ledger: Ledger, sequence: int) -> None:
         ledger.leases.pop(sequence, None)
         ledger.entering.discard(sequence)
-        self._notice_idle()
+        self.notice_idle()
 
     async def until_idle(self, timeout: float) -> int:
         """Wait until no lease is held, at most `timeout` seconds; returns how many still are."""
@@ -311,7 +328,8 @@ class Session:
                     await self._idle.wait()
         return len(self.ledger.leases) + len(self.ledger.entering)
 
-    def _notice_idle(self) -> None:
+    def notice_idle(self) -> None:
+        """Leases may have ended."""
         if self.ledger.idle:
             self._idle.set()
 

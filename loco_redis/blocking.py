@@ -114,6 +114,7 @@ class LOCOScheduler:
         self._core = AsyncLOCOScheduler(agents, resource, **options)
         self._thread = LoopThread(self._core.name)
         self.metrics = cast(Any, Blocking(self._core.metrics, self._run))
+        self.operations = cast(Any, Blocking(self._core.operations, self._run))
         self.budget = cast(Any, self._core.budget and Blocking(self._core.budget, self._run))
         self.enforcer = cast(Any, self._core.enforcer and Blocking(self._core.enforcer, self._run))
         self.trust_scorer = cast(

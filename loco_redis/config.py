@@ -2,57 +2,26 @@
 
 from __future__ import annotations
 
-import logging
-import os
 import warnings
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from loco_redis._endpoint import AsyncClient, Endpoint, SyncClient
-from loco_redis._shared_server import URL_VARIABLE, is_shared
+from loco_redis._endpoint import AsyncClient, Endpoint, SyncClient, resolve
 from loco_redis._validate import NAME_PATTERN, NAME_RULE, shown
 
 __all__ = ["PRESETS", "AsyncClient", "Endpoint", "Settings", "SyncClient", "resolve"]
-
-_log = logging.getLogger("loco_redis")
-
-EMBEDDED_URL = "embedded://"
-FALLBACK_URL_VARIABLE = "REDIS_URL"
 
 PRESETS = {"latency": 0.0, "balanced": 0.25, "throughput": 0.5}
 HIGHEST_FAIR_ALPHA = 0.5
 
 
-def resolve(redis: str | AsyncClient | None) -> Endpoint:
-    """The endpoint meant by a scheduler's `redis` argument.
-
-    None means LOCO_REDIS_URL, then REDIS_URL, then `embedded://` with one line of warning.
-
-    Raises:
-        ValueError: one line that names the (redacted) value and the remedy.
-    """
-    if redis is None:
-        url = os.environ.get(URL_VARIABLE) or os.environ.get(FALLBACK_URL_VARIABLE)
-        if not url:
-            _log.warning(
-                "no Redis given and neither %s nor %s is set: starting an embedded server that "
-                "only this process and its children share",
-                URL_VARIABLE,
-                FALLBACK_URL_VARIABLE,
-            )
-            url = EMBEDDED_URL
-        # This process put it there itself; it must be counted like any embedded:// user.
-        redis = EMBEDDED_URL if is_shared(url) else url
-    return Endpoint.parse(redis) if isinstance(redis, str) else Endpoint.of_client(redis)
-
-
 class Settings(BaseModel):
     """The options of one scheduler, validated. Make it with `Settings.of`.
 
-    `capacity`, `alpha`, `lease_ttl`, the rates and the two that adapt are the resource's, stored in
-    Redis: None adopts
-    what is stored there. The others are this scheduler's own. Times are seconds.
+    `capacity`, `alpha`, `lease_ttl`, the rates, the two that adapt and `events` are the resource's,
+    stored in Redis: None adopts what is stored there. The others are this scheduler's own. Times
+    are seconds.
     """
 
     model_config = ConfigDict(
@@ -98,6 +67,10 @@ class Settings(BaseModel):
         bool | None, Field(description="True, False, or None to adopt")
     ] = None
     auto_tune: Annotated[bool | None, Field(description="True, False, or None to adopt")] = None
+    events: Annotated[
+        int | None,
+        Field(ge=0, le=10**6, description="an int from 0 (off) to 1e6, or None to adopt"),
+    ] = None
     lease_ttl: Annotated[
         float | None,
         Field(ge=0.2, le=3600, description="from 0.2 to 3600 seconds, or None to adopt"),

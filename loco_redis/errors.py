@@ -9,19 +9,24 @@
     ├── UnknownTenantError       no such tenant                          (also ValueError)
     ├── ShutdownError            this scheduler is closing or closed
     ├── AcquireTimeoutError      no slot within the caller's timeout     (also TimeoutError)
+    ├── EvictedError             an operator cancelled the waiting request
     ├── LeaseLostError           the slot was taken back while it was held
     ├── SessionExpiredError      Redis no longer knows this process
     ├── ConfigMismatchError      asked for a value other than the stored one
     ├── ConfigConflictError      somebody else reconfigured meanwhile
+    ├── UnknownResourceError     nothing is stored under this name       (also ValueError)
     ├── UnknownAgentError        no such agent                           (also ValueError)
     ├── AgentBusyError           the agent still has work
+    ├── UnknownRequestError      no such request                         (also ValueError)
     ├── UnknownTaskError         no such task                            (also ValueError)
     ├── TaskRunningError         the task has already been granted a slot
+    ├── TaskAliveError           the task to be queued again is not dead
     ├── ReentrantAcquireError    nested acquire in one task context would deadlock
     ├── ForkedError              used in a child of the process that opened it
     └── BackendError             Redis itself
         ├── BackendUnavailableError    not reachable within backend_timeout
         ├── BackendMemoryError         out of memory; nothing was written
+        ├── BackendPermissionError     the ACL user lacks a right
         └── BackendVersionError        older than the oldest supported server
 
 Bad arguments are plain `ValueError`s, raised before anything is sent. An unknown outcome (a reply
@@ -143,6 +148,27 @@ class AcquireTimeoutError(LocoRedisError, TimeoutError):
         )
 
 
+class EvictedError(LocoRedisError):
+    """An operator cancelled the request while it waited (`loco-redis cancel`)."""
+
+    def __init__(self, request_id: str, agent_id: str) -> None:
+        self.request_id, self.agent_id = request_id, agent_id
+        super().__init__(
+            f"request {request_id} of agent {agent_id!r} was cancelled by an operator: "
+            "ask again if it is still wanted"
+        )
+
+
+class UnknownRequestError(LocoRedisError, ValueError):
+    """No such request waits or holds a slot."""
+
+    def __init__(self, request_id: str) -> None:
+        self.request_id = request_id
+        super().__init__(
+            f"no request {request_id!r} waits or holds a slot: it has ended, or never was"
+        )
+
+
 class LeaseLostError(LocoRedisError):
     """The slot is no longer this holder's; somebody else may hold it now."""
 
@@ -187,6 +213,17 @@ class ConfigConflictError(LocoRedisError):
         )
 
 
+class UnknownResourceError(LocoRedisError, ValueError):
+    """Nothing is stored under this name."""
+
+    def __init__(self, name: str, where: str) -> None:
+        self.name, self.where = name, where
+        super().__init__(
+            f"there is no resource {name!r} at {where}: "
+            "nobody has opened it yet, or it was purged (see `loco-redis resources`)"
+        )
+
+
 class UnknownAgentError(LocoRedisError, ValueError):
     """The named agent is not registered."""
 
@@ -219,6 +256,14 @@ class TaskRunningError(LocoRedisError):
     def __init__(self, task_id: str) -> None:
         self.task_id = task_id
         super().__init__(f"task {task_id!r} is running: only its holder can end it")
+
+
+class TaskAliveError(LocoRedisError):
+    """The task is queued or runs; only a dead one can be queued again."""
+
+    def __init__(self, task_id: str) -> None:
+        self.task_id = task_id
+        super().__init__(f"task {task_id!r} is not dead: it is queued, or runs")
 
 
 class ReentrantAcquireError(LocoRedisError):
@@ -257,6 +302,17 @@ class BackendUnavailableError(BackendError):
         self.where = where
         super().__init__(f"no Redis at {where}: {detail}")
         self.detail = detail
+
+
+class BackendPermissionError(BackendError):
+    """The Redis user lacks a right."""
+
+    def __init__(self, where: str, command: str, detail: str) -> None:
+        self.where, self.command = where, command
+        super().__init__(
+            f"Redis at {where} does not let this user run {command}: {detail} "
+            "(ask for the right, or give --redis another user)"
+        )
 
 
 class BackendMemoryError(BackendError):

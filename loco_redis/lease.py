@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from loco_redis import _validate as validate
 from loco_redis._ledger import Ledger
+from loco_redis._listeners import listeners, tell
 from loco_redis._replies import Grant, Status
 from loco_redis._scripts import rid
 from loco_redis.errors import LeaseLostError
@@ -153,6 +154,8 @@ class BaseLease:
         # A late settlement that was sent twice finds nothing the second time.
         if reply.status not in (Status.OK, Status.LATE) and not retried:
             raise LeaseLostError(self.name, self.token)
+        if listeners:
+            tell("settled", self, cost, tokens)
 
     async def _throttled(self, retry_after: float) -> None:
         pause = round(validate.seconds("retry_after", retry_after, 0, 86_400) * 1e6)
@@ -237,8 +240,12 @@ def enter_context(lease: BaseLease) -> None:
     if outer:
         outer = tuple(held for held in outer if held._state is _State.HELD)
     _held.set((*outer, lease))
+    if listeners:
+        tell("entered", lease)
 
 
 def leave_context(lease: BaseLease) -> None:
+    if listeners:
+        tell("left", lease)
     held = _held.get()
     _held.set(() if held == (lease,) else tuple(other for other in held if other is not lease))

@@ -7,14 +7,17 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
 
+from loco_redis import _log as decisions
 from loco_redis import _validate as validate
 from loco_redis._acquisition import AcquireHandle, Acquisition
+from loco_redis._endpoint import AsyncClient, resolve
 from loco_redis._fork import ForkGuard
 from loco_redis._holding import Completed, Holding, Nested, Started, Wish
+from loco_redis._open import open_schedulers
 from loco_redis._presence import Asked
 from loco_redis._replies import Status
 from loco_redis._session import Session
-from loco_redis.config import AsyncClient, Settings, resolve
+from loco_redis.config import Settings
 from loco_redis.errors import (
     AgentBusyError,
     ConfigConflictError,
@@ -43,6 +46,7 @@ from loco_redis.models import (
     encode_body,
     given,
 )
+from loco_redis.operations import Operations
 
 
 class AsyncLOCOScheduler:
@@ -72,6 +76,7 @@ class AsyncLOCOScheduler:
         slo: what share of waits may be longer than a target.
         adaptive_capacity: hold fewer slots after `lease.throttled()`, more again as work succeeds.
         auto_tune: alpha follows how much waits differ and whether queues grow.
+        events: keep about so many decisions in a log that `loco-redis events` shows; 0: none.
             All of these hold for the whole fleet, but for policies of your own.
 
     Raises:
@@ -100,6 +105,7 @@ class AsyncLOCOScheduler:
         slo: SLOBudget | None = None,
         adaptive_capacity: bool | None = None,
         auto_tune: bool | None = None,
+        events: int | None = None,
     ) -> None:
         self._agents = tuple(agents)
         for agent in self._agents:
@@ -127,6 +133,7 @@ class AsyncLOCOScheduler:
             tpm_burst=resource.tpm_burst,
             adaptive_capacity=adaptive_capacity,
             auto_tune=auto_tune,
+            events=events,
         )
         self._endpoint = resolve(redis)
         self._on_started, self._on_completed = on_task_started, on_task_completed
@@ -137,6 +144,7 @@ class AsyncLOCOScheduler:
         self._shut = False  # no new work
         self._closed = False
         self.metrics = SchedulerMetrics(self._connected)
+        self.operations = Operations(self._use, self.reconfigure)
         self.enforcer, self.trust_scorer, self.slo = enforcer, trust_scorer, slo
         enforced = enforcer.get_policy("budget") if enforcer is not None else None
         if budget is not None and enforced is not None:
@@ -262,7 +270,10 @@ class AsyncLOCOScheduler:
             given=given(task),
         )
         if reply.refusal is not None:
-            raise error_of(reply.refusal, agent_id)
+            error = error_of(reply.refusal, agent_id)
+            decisions.refused(self.name, agent_id, error)
+            raise error
+        decisions.submitted(self.name, agent_id, task_id, task.weight)
         return task_id
 
     async def cancel_task(self, task_id: str) -> None:
@@ -345,6 +356,8 @@ class AsyncLOCOScheduler:
         tpm_burst: int | None = None,
         adaptive_capacity: bool | None = None,
         auto_tune: bool | None = None,
+        events: int | None = None,
+        paused: bool | None = None,
         if_version: int | None = None,
     ) -> int:
         """Change the resource for everybody, at once; None keeps a value. Nobody is evicted.
@@ -352,6 +365,8 @@ class AsyncLOCOScheduler:
         Args:
             max_waiters: -1 for no limit.
             rpm, tpm: 0 for no limit; a new one sets its burst, too.
+            events: 0 for no log of decisions.
+            paused: True: grant nothing until False; holders go on, waiters keep their age.
             if_version: change nothing unless this is the configuration's version.
 
         Returns:
@@ -374,6 +389,7 @@ class AsyncLOCOScheduler:
                 tpm_burst=rates.tpm_burst,
                 adaptive_capacity=adaptive_capacity,
                 auto_tune=auto_tune,
+                events=events,
             )
         ).in_script_units()
         del asked["lease"]
@@ -381,12 +397,14 @@ class AsyncLOCOScheduler:
         reply, _ = await session.once(
             session.scripts.reconfigure,
             if_version=if_version or 0,
-            **asked | {"max_waiters": max_waiters},
+            **asked
+            | {"max_waiters": max_waiters, "paused": None if paused is None else int(paused)},
         )
         if reply.config is None:
             raise ConfigConflictError(self.name, if_version or 0, session.config.version)
         if reply.status is Status.CONFLICT:
             raise ConfigConflictError(self.name, if_version or 0, reply.config.version)
+        decisions.reconfigured(self.name, session.config, reply.config)
         session.config = reply.config
         return reply.config.version
 
@@ -414,6 +432,7 @@ class AsyncLOCOScheduler:
             return
         async with self._opening:
             session = self._session
+        open_schedulers.discard(self)
         if session is not None:
             await session.aclose()
 
@@ -456,4 +475,5 @@ class AsyncLOCOScheduler:
                     self._session = None
                     await session.aclose()
                     raise
+                open_schedulers.add(self)
             return self._session

@@ -1,6 +1,6 @@
 """The command line: `loco-redis COMMAND`. A command's module is imported when it is used.
 
-Exit status: 0 done, 1 a promise did not hold, 2 bad input or no Redis, 130 interrupted.
+Exit status: 0 fine, 1 something was found wrong, 2 bad input or no Redis, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -10,20 +10,50 @@ from typing import Any
 
 import click
 
-_COMMANDS = ("demo", "replay", "version")
+from loco_redis.cli._errors import Refused
+from loco_redis.errors import LocoRedisError
+
+SECTIONS = {
+    "Look": (
+        "look",
+        "resources status top agents holders waiters sessions tasks dead why events "
+        "costs slo trust doctor",
+    ),
+    "Change": (
+        "change",
+        "config pause resume drain release cancel requeue reap purge budgets tenants policies",
+    ),
+    "Run": ("serve", "server exporter dashboard version"),
+    "Try": ("play", "demo replay"),
+}
+_FOLDERS = {name: folder for folder, names in SECTIONS.values() for name in names.split()}
+_ALIASES = {"explain": "why"}
 
 
 class _Commands(click.Group):
-    """Finds `name` as `command` of the module `name`; words usage errors in one line."""
+    """Finds `name` as `command` of the module `name`; words errors in one line."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(_COMMANDS)
+        return list(_FOLDERS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in _COMMANDS:
+        name = _ALIASES.get(cmd_name, cmd_name)
+        if name not in _FOLDERS:
             return None
-        command: click.Command = importlib.import_module(f"{__name__}.{cmd_name}").command
+        command: click.Command = importlib.import_module(
+            f"{__name__}.{_FOLDERS[name]}.{name}"
+        ).command
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        for section, (_, names) in SECTIONS.items():
+            rows = []
+            for name in names.split():
+                command = self.get_command(ctx, name)
+                assert command is not None
+                rows.append((name, command.get_short_help_str(limit=200)))
+            with formatter.section(section):
+                formatter.write_dl(rows)
 
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
         try:
@@ -36,6 +66,8 @@ class _Commands(click.Group):
             return super().invoke(ctx)
         except click.UsageError as error:
             raise _brief(error) from None
+        except LocoRedisError as error:
+            raise Refused(str(error)) from error
 
 
 class _Brief(click.ClickException):
@@ -57,5 +89,8 @@ def _brief(error: click.UsageError) -> click.ClickException:
 def main() -> None:
     """Fair, crash-safe scheduling of shared capacity across processes and hosts, through Redis.
 
-    Start with:  loco-redis demo
+    \b
+    Start with:        loco-redis demo
+    Who has the slots: loco-redis status
+    Why does it wait:  loco-redis why AGENT
     """

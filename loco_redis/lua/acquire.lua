@@ -1,6 +1,6 @@
 -- acquire: asks for a slot for an agent, with a task of its own (weight) or for the agent's oldest durable task.
 -- ARGV: channel session floor seen rid agent weight given (`cost:tokens:labels`, or empty)
--- Reply: status serial tick wake grants... (own, of this script; wake: look again in so many us); REFUSED: policy facts...
+-- Reply: status serial tick wake depth grants... (own, of this script; wake: look again in so many us; depth: Q with this request in it); REFUSED: policy facts...
 -- Statuses: GRANTED QUEUED FINISHED BACKPRESSURE REFUSED EXPIRED
 -- Cost: O(log N), and one choice where a slot is free
 -- Keeps: 1-10; a repeat of the same rid changes nothing
@@ -9,7 +9,7 @@ local CHANNEL, SESSION, floor, seen, rid, agent, weight, given = unpack(ARGV)
 --@include queue
 
 local session = enter(floor, seen)
-if not session then return reply(EXPIRED) end
+if not session then return reply_with_grants(EXPIRED) end
 
 local sequence = string.sub(rid, -12) + 0
 
@@ -20,13 +20,13 @@ if sequence <= session.last or sequence <= session.tombs or sequence < session.f
   local request = read_request(rid)
   if request and request.state == 'W' then
     --@include answer
-    return answer(sequence)
+    return answer(sequence, 0)
   end
   if request then
     own_grants[#own_grants + 1] = regrant_text(request)
-    return reply_with_grants(GRANTED, S.tick, 0)
+    return reply_with_grants(GRANTED, S.tick, 0, 0)
   end
-  if done_before(rid) then return reply_with_grants(FINISHED, S.tick, 0) end
+  if done_before(rid) then return reply_with_grants(FINISHED, S.tick, 0, 0) end
 end
 
 local load = load_of(agent)
@@ -39,7 +39,12 @@ if S.G then
   if not open then
     local refusal
     plan, refusal = S.G.decide(agent, request.weight, given)
-    if not plan then return reply(REFUSED, unpack(refusal)) end
+    if not plan then
+      --@include reply
+      --@include refuse
+      refuse(agent, refusal[1], { unpack(refusal, 2) })
+      return reply(REFUSED, unpack(refusal))
+    end
   end
   room = room and may_go_at_once(agent, plan and plan.tokens or 0)
 elseif given ~= '' and not open then
@@ -47,18 +52,20 @@ elseif given ~= '' and not open then
   request.terms = bare_terms(given)
 end
 if not room and S.max_waiters >= 0 and S.waiting >= S.max_waiters then
-  return reply_with_grants(BACKPRESSURE, S.tick, 0)
+  --@include refuse
+  refuse(agent, 'backpressure', {})
+  return reply_with_grants(BACKPRESSURE, S.tick, 0, 0)
 end
 
 if plan then request.terms = S.G.admit(plan) end
 S.seq = S.seq + 1
-request.seq, request.tick = S.seq, S.tick
+request.seq, request.tick, request.since = S.seq, S.tick, S.raw
 session.last, session.changed = math.max(session.last, sequence), true
-redis.call('ZADD', K.owned, 0, rid)
+redis.call('ZADD', K.owned, '0', rid)
 if room and not open then
   --@include grant_at_once
   grant_at_once(request)
-  return reply_with_grants(GRANTED, S.tick, 0)
+  return reply_with_grants(GRANTED, S.tick, 0, load.q + request.weight)
 end
 
 --@include waiting_row
@@ -71,8 +78,10 @@ else
   add_task(load, 'b', request.seq, request.tick, request.weight, rid, request.terms)
 end
 store_load(load)
+local depth = load.q
+if S.note then S.note('submitted', agent, 'id', rid, 'weight', int(request.weight), 'depth', int(depth)) end
 if room or S.G then
   --@include answer
-  return answer(sequence)
+  return answer(sequence, depth)
 end
-return reply_with_grants(QUEUED, S.tick, 0)
+return reply_with_grants(QUEUED, S.tick, 0, depth)

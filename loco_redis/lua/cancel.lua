@@ -6,6 +6,7 @@
 -- Keeps: 1-10; also an unknown rid leaves a tombstone, so that a late duplicate cannot revive it
 local CHANNEL, SESSION, floor, seen, rid, is_late = unpack(ARGV)
 --@include upkeep
+--@include reply
 --@include once
 --@include withdraw
 --@include finish
@@ -17,7 +18,12 @@ if not enter(floor, seen) then return reply(EXPIRED) end
 local request = read_request(rid)
 leave_tombstone(rid)
 if not request then return reply_with_grants(FINISHED) end
-if is_late == '1' and S.G and S.G.judge then S.G.judge(request.agent, 'timeout', 0) end
+if is_late == '1' then
+  --@include tally
+  tally('f', 'timeout', 1)
+  if S.G and S.G.judge then S.G.judge(request.agent, 'timeout', 0) end
+end
+if S.note then S.note('cancelled', request.agent, 'id', rid, 'state', request.state, 'late', is_late) end
 if request.state == 'W' then
   withdraw(request)
 else -- as if the grant had not been made

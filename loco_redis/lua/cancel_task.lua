@@ -6,8 +6,10 @@
 -- Keeps: 1-10; an open request that loses its task gets an implicit one of weight 1, of the request's own age
 local CHANNEL, SESSION, floor, seen, rid, task_id = unpack(ARGV)
 --@include upkeep
+--@include reply
 --@include once
 --@include task_row
+--@include request_row
 --@include waiting_row
 --@include open_lane
 --@include lane_head
@@ -35,8 +37,9 @@ if load.open > load.durable then
   local newest = lane_head(task.agent, 'o', true)
   take_open(load, newest.seq, newest.tick, newest.id)
   add_task(load, 'b', newest.seq, newest.tick, 1000, newest.id, '')
-  write_waiting({ id = newest.id, lane = 'b', seq = newest.seq, tick = newest.tick, weight = 1000, terms = '',
-    agent = task.agent })
+  local request = read_request(newest.id)
+  request.lane, request.weight = 'b', 1000
+  write_waiting(request)
 end
 store_load(load)
 return reply_with_grants(OK)

@@ -6,6 +6,7 @@
 -- Keeps: 1-10
 local CHANNEL, SESSION, seen = unpack(ARGV)
 --@include upkeep
+--@include reply
 --@include end_session
 
 local UNITS = 1000

@@ -1,6 +1,6 @@
 -- dump: every key as it stands, for tests and the invariant checker.
 -- ARGV: channel session
--- Reply: status serial, then for each key: name type content (HGETALL, ZRANGE WITHSCORES, LRANGE, the string, or empty)
+-- Reply: status serial, then for each key: name type content (HGETALL, ZRANGE WITHSCORES, LRANGE, XRANGE, the string, or empty)
 -- Statuses: OK
 -- Cost: O(everything). Writes nothing
 -- Keeps: all
@@ -14,9 +14,11 @@ for _, key in ipairs(KEYS) do
   if kind == 'hash' then
     content = redis.call('HGETALL', key)
   elseif kind == 'zset' then
-    content = redis.call('ZRANGE', key, 0, -1, 'WITHSCORES')
+    content = redis.call('ZRANGE', key, '0', '-1', 'WITHSCORES')
+  elseif kind == 'stream' then
+    content = redis.call('XRANGE', key, '-', '+')
   elseif kind == 'list' then
-    content = redis.call('LRANGE', key, 0, -1)
+    content = redis.call('LRANGE', key, '0', '-1')
   elseif kind == 'string' then
     content = redis.call('GET', key)
   end

@@ -6,6 +6,7 @@
 -- Keeps: 1-10
 local CHANNEL, SESSION, floor, seen, rid, changes = unpack(ARGV)
 --@include upkeep
+--@include reply
 --@include once
 --@include rules
 
@@ -28,4 +29,10 @@ for field, value in pairs(rules) do
 end
 leave_tombstone(rid)
 store_rules(rules)
+if S.note then
+  local fields = {}
+  for field in pairs(rules) do fields[#fields + 1] = field end
+  table.sort(fields)
+  S.note('governed', nil, 'by', SESSION, 'rules', table.concat(fields, '\31'))
+end
 return reply_with_grants(OK)

@@ -6,6 +6,7 @@
 -- Keeps: 1-10; an unknown session is not created
 local CHANNEL, SESSION, floor, seen = unpack(ARGV)
 --@include upkeep
+--@include reply
 --@include renew
 --@include wake
 

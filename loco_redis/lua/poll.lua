@@ -1,6 +1,6 @@
--- poll: the grants that a session holds, for a client that may have missed a hint.
+-- poll: what a session has in Redis, for a client that may have missed a hint.
 -- ARGV: channel session after (a rid, or empty to begin)
--- Reply: status serial delivered after grants... (after: where to go on, empty at the end)
+-- Reply: status serial delivered after rows... (in order of rid: the grant of what is granted, the sequence of what waits; after: where to go on, empty at the end)
 -- Statuses: OK EXPIRED
 -- Cost: O(500 requests) a call. Writes nothing
 -- Keeps: all
@@ -17,10 +17,10 @@ read_state()
 local session = S and session_row(SESSION)
 if not session then return { EXPIRED, 0 } end
 local from = after == '' and '[' .. SESSION .. ':' or '(' .. after
-local rids = redis.call('ZRANGEBYLEX', K.owned, from, '(' .. SESSION .. ';', 'LIMIT', 0, PAGE)
+local rids = redis.call('ZRANGEBYLEX', K.owned, from, '(' .. SESSION .. ';', 'LIMIT', '0', PAGE)
 local values = { OK, S.serial, session.delivered, #rids == PAGE and rids[PAGE] or '' }
 for _, rid in ipairs(rids) do
   local request = read_request(rid)
-  if request.state == 'G' then values[#values + 1] = regrant_text(request) end
+  values[#values + 1] = request.state == 'G' and regrant_text(request) or int(tonumber(string.sub(rid, -12)))
 end
 return values

@@ -6,6 +6,7 @@
 -- Keeps: 1-10
 local CHANNEL, SESSION = unpack(ARGV)
 --@include upkeep
+--@include reply
 --@include wake
 
 redis.call('HDEL', K.vars, '') -- gets through on a full server (README.md, rule 5)

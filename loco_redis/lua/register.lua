@@ -6,6 +6,7 @@
 -- Keeps: 1-10
 local CHANNEL, SESSION, floor, seen, rid, agent, agent_type = unpack(ARGV)
 --@include upkeep
+--@include reply
 --@include once
 
 if not enter(floor, seen) then return reply(EXPIRED) end

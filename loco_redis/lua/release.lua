@@ -1,6 +1,6 @@
 -- release: ends a lease, charges it, moves the tick and grants the slot to the next.
 -- ARGV: channel session floor seen rid token charge_weight cell (of the histogram of waits) labels (whom the cost is for)
--- Reply: status serial tick cost grants... (cost: what the lease cost in all; charge 1: its weight unless settled)
+-- Reply: status serial tick cost held grants... (cost: what the lease cost in all; charge 1: its weight unless settled; held: before these grants)
 -- Statuses: OK FINISHED (no such lease any more) EXPIRED
 -- Cost: O(log N), and one choice. Works on a full server
 -- Keeps: 1-10; a repeat changes nothing
@@ -12,13 +12,13 @@ local CHANNEL, SESSION, floor, seen, rid, token, charge_weight, cell, labels = u
 local session = enter(floor, seen, true)
 if not session then
   redis.call('HDEL', K.vars, '')
-  return reply(EXPIRED)
+  return reply_with_grants(EXPIRED)
 end
 
 local request = read_request(rid) -- to drop it is the first write: on a full server, too (README.md, rule 5)
 if not request or request.state ~= 'G' or request.token ~= token then
   redis.call('HDEL', K.vars, '')
-  return reply_with_grants(FINISHED, S.tick, 0)
+  return reply_with_grants(FINISHED, S.tick, 0, S.held)
 end
 finish(request, 1)
 local cost = request.settled
@@ -36,7 +36,7 @@ if not cost then
   end
 end
 local waits = 'wait\0' .. cell .. request.agent
-if redis.call('HINCRBY', K.tallies, waits, 1) == 1 then
+if redis.call('HINCRBY', K.tallies, waits, '1') == 1 then
   --@include tally
   bound('wait', cell .. request.agent, 1, 50000, cell .. '__other__')
 end
@@ -45,6 +45,10 @@ if request.task ~= '' then
   drop_task(request.task)
 end
 S.released = S.released + 1
+local held = S.held
+if S.note then
+  S.note('released', request.agent, 'id', rid, 'slot', request.slot, 'token', token, 'cost', int(cost), 'held', int(held))
+end
 if S.features then
   --@include after_release
   after_release(request, charge_weight == '1')
@@ -53,4 +57,4 @@ if string.sub(rid, -12) + 0 >= session.floor then
   --@include once
   leave_tombstone(rid)
 end
-return reply_with_grants(OK, S.tick, cost)
+return reply_with_grants(OK, S.tick, cost, held)

@@ -6,6 +6,7 @@
 -- Keeps: 7
 local CHANNEL, SESSION, rid, token, cost, tokens, labels = unpack(ARGV)
 --@include upkeep
+--@include reply
 --@include request_row
 --@include charge
 --@include accounts
@@ -32,7 +33,7 @@ if request and request.state == 'G' and request.token == token then
 end
 
 local prefix = string.format('%016d|', token)
-local entry = redis.call('ZRANGEBYLEX', K.unsettled, '[' .. prefix, '(' .. prefix .. '~', 'LIMIT', 0, 1)[1]
+local entry = redis.call('ZRANGEBYLEX', K.unsettled, '[' .. prefix, '(' .. prefix .. '~', 'LIMIT', '0', '1')[1]
 if not entry then return reply(FINISHED, 0) end
 local reserved, flags, agent = string.match(entry, '^%d+|(%d+)|(%a*)|(.*)$')
 charge(agent, cost)

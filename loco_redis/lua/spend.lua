@@ -6,6 +6,7 @@
 -- Keeps: 7
 local CHANNEL, SESSION, floor, seen, rid, scope, cost = unpack(ARGV)
 --@include upkeep
+--@include reply
 --@include once
 --@include accounts
 

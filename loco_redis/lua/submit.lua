@@ -6,6 +6,7 @@
 -- Keeps: 1-10; a repeat of the same rid changes nothing
 local CHANNEL, SESSION, floor, seen, rid, agent, weight, max_attempts, body, given = unpack(ARGV)
 --@include upkeep
+--@include reply
 --@include once
 --@include task_row
 --@include queue
@@ -16,7 +17,11 @@ if done_before(rid) or read_task(rid) then return reply(OK) end
 local terms = ''
 if S.G then
   local plan, refusal = S.G.decide(agent, tonumber(weight), given)
-  if not plan then return reply(REFUSED, unpack(refusal)) end
+  if not plan then
+    --@include refuse
+    refuse(agent, refusal[1], { unpack(refusal, 2) })
+    return reply(REFUSED, unpack(refusal))
+  end
   terms = S.G.admit(plan)
 elseif given ~= '' then
   --@include terms
@@ -31,5 +36,6 @@ if body ~= '' then redis.call('HSET', K.bodies, rid, body) end
 local load = load_of(agent)
 add_task(load, 'd', task.seq, task.tick, task.weight, rid, terms)
 store_load(load)
+if S.note then S.note('submitted', agent, 'id', rid, 'weight', weight, 'depth', int(load.q)) end
 leave_tombstone(rid)
 return reply(OK)

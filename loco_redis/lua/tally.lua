@@ -6,6 +6,7 @@
 -- Keeps: 1-10
 local CHANNEL, SESSION, floor, seen, rid, entries = unpack(ARGV)
 --@include upkeep
+--@include reply
 --@include once
 --@include tally
 
@@ -16,7 +17,7 @@ local function average(value, amount)
   local before = redis.call('HGET', K.tallies, field)
   if not before then
     if (redis.call('HGET', K.tallies, '#x') or 0) + 0 >= MOST_AVERAGES then return end
-    redis.call('HINCRBY', K.tallies, '#x', 1)
+    redis.call('HINCRBY', K.tallies, '#x', '1')
   end
   local now = before and 0.3 * amount + 0.7 * before or amount
   redis.call('HSET', K.tallies, field, string.format('%.17g', now))

@@ -6,6 +6,7 @@
 -- Keeps: 1-10; leases that were granted before the last cut do not cut again
 local CHANNEL, SESSION, floor, seen, rid, token, pause = unpack(ARGV)
 --@include upkeep
+--@include reply
 --@include once
 --@include features
 
@@ -21,5 +22,6 @@ if not done_before(rid) then
   end
   S.G = nil
   --@include governance
+  if S.note then S.note('throttled', nil, 'pause', pause, 'limit', int(S.limit), 'token', token) end
 end
 return reply(OK, math.max((S.hold or 0) - S.vnow, 0), S.limit)

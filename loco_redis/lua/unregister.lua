@@ -6,6 +6,7 @@
 -- Keeps: 1-10
 local CHANNEL, SESSION, floor, seen, rid, agent = unpack(ARGV)
 --@include upkeep
+--@include reply
 --@include once
 --@include loads
 --@include holding

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from itertools import chain
 from typing import NamedTuple
 
 from loco_redis import _hashes as hashes
@@ -10,12 +10,11 @@ from loco_redis import _validate as validate
 from loco_redis.metrics.attribution import CostAttribution
 from loco_redis.metrics.outcomes import OutcomeTracker
 from loco_redis.metrics.tallies import OTHER, Tallies, Use, entry
-from loco_redis.metrics.waits import WaitTimes, jain, split, wait_times
+from loco_redis.metrics.waits import Cells, WaitTimes, jain, wait_times, waits_by_agent
 from loco_redis.models import Task
 
 _MAX_TOKENS = 10**12
 _TOKENS_PER_WEIGHT = 1000
-_Cells = list[tuple[str, tuple[int, int], int]]
 
 
 class AlphaAdjustment(NamedTuple):
@@ -110,23 +109,18 @@ class SchedulerMetrics:
 
     async def wait_time_by_agent(self) -> dict[str, WaitTimes]:
         """Agent id -> the waits of its finished leases."""
-        by_agent: dict[str, list[tuple[tuple[int, int], int]]] = {}
-        for agent, octaves, leases in await self._waits():
-            by_agent.setdefault(agent, []).append((octaves, leases))
-        return {agent: wait_times(cells) for agent, cells in by_agent.items()}
+        return {agent: wait_times(cells) for agent, cells in (await self._waits()).items()}
 
     async def wait_times(self) -> WaitTimes:
         """The waits of all finished leases."""
-        return wait_times((octaves, leases) for _, octaves, leases in await self._waits())
+        return wait_times(chain.from_iterable((await self._waits()).values()))
 
     async def jains_fairness(self) -> float:
         """Jain's index of the leases finished per agent: 1.0 when each had as many (or none has
         finished), 1/n when one of n had all. Without those counted as `__other__`."""
-        finished: Counter[str] = Counter()
-        for agent, _, leases in await self._waits():
-            finished[agent] += leases
-        del finished[OTHER]
-        return jain(finished.values())
+        waits = await self._waits()
+        waits.pop(OTHER, None)
+        return jain(sum(leases for _, leases in cells) for cells in waits.values())
 
     async def alpha_adjustments(self) -> list[AlphaAdjustment]:
         """The last 20 changes that `auto_tune` made to alpha, the oldest first."""
@@ -135,6 +129,5 @@ class SchedulerMetrics:
         rows = [row.split(":", 2) for row in stored.decode().split(";") if row]
         return [AlphaAdjustment(int(tick), float(alpha), reason) for tick, alpha, reason in rows]
 
-    async def _waits(self) -> _Cells:
-        cells = (await self._tallies.read("wait"))["wait"]
-        return [(*split(value), leases) for value, leases in cells.items()]
+    async def _waits(self) -> dict[str, Cells]:
+        return waits_by_agent((await self._tallies.read("wait"))["wait"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING
 
 from loco_redis import _hashes as hashes
@@ -34,14 +34,9 @@ class Tallies:
         session = await self._use()
         begin = b"" if first is None else _encoded(first) + b"\0"
         pattern = dimensions.encode() + b"\0" + hashes.escaped(begin) + b"*"
-        rows = await hashes.scan(session, session.scripts.keys.tallies, pattern)
-        found: dict[str, dict[str, int]] = defaultdict(dict)
-        for field, figure in rows.items():
-            dimension, _, value = field.partition(b"\0")
-            value = value[len(begin) :]
-            if b"\0" not in value:
-                found[dimension.decode()][value.decode()] = int(figure)
-        return found
+        return by_dimension(
+            await hashes.scan(session, session.scripts.keys.tallies, pattern), len(begin)
+        )
 
     async def costs(self, dimension: str, first: str | None = None) -> dict[str, float]:
         """What was counted in thousandths, in units of cost."""
@@ -58,6 +53,18 @@ class Tallies:
         """All of them at once."""
         session = await self._use()
         await session.once(session.scripts.tally, entries=b"".join(entries))
+
+
+def by_dimension(rows: Mapping[bytes, bytes], skip: int = 0) -> dict[str, dict[str, int]]:
+    """Dimension -> value, without its first `skip` bytes, -> figure. Values that are pairs then are
+    left out; a dimension that is not there is empty."""
+    found: dict[str, dict[str, int]] = defaultdict(dict)
+    for field, figure in rows.items():
+        dimension, separator, value = field.partition(b"\0")
+        value = value[skip:]
+        if separator and b"\0" not in value:
+            found[dimension.decode()][value.decode(errors="replace")] = int(figure)
+    return found
 
 
 def in_units(thousandths: dict[str, int]) -> dict[str, float]:

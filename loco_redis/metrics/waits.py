@@ -10,6 +10,8 @@ from typing import TypeVar
 from loco_redis import _validate as validate
 
 Bound = TypeVar("Bound", int, float)
+#: Octaves (ticks, microseconds) of a wait, and how many leases waited so long.
+Cells = list[tuple[tuple[int, int], int]]
 
 _MICROSECONDS = 1_000_000
 _DIGITS = 2  # of each of the two octaves that begin a value of the dimension `wait`
@@ -71,7 +73,7 @@ def split(value: str) -> tuple[str, tuple[int, int]]:
 
 
 def wait_times(cells: Iterable[tuple[tuple[int, int], int]]) -> WaitTimes:
-    """From octaves (ticks, microseconds) and how many leases waited so long."""
+    """From the `Cells` of one agent or of several."""
     ticks: Counter[int] = Counter()
     micros: Counter[int] = Counter()
     for (tick_octave, micro_octave), leases in cells:
@@ -82,6 +84,15 @@ def wait_times(cells: Iterable[tuple[tuple[int, int], int]]) -> WaitTimes:
         for (low, high), leases in _buckets(micros).items()
     }
     return WaitTimes(ticks.total(), _buckets(ticks), seconds)
+
+
+def waits_by_agent(counted: Mapping[str, int]) -> dict[str, Cells]:
+    """The dimension `wait`, by agent."""
+    found: dict[str, Cells] = {}
+    for value, leases in counted.items():
+        agent, octaves = split(value)
+        found.setdefault(agent, []).append((octaves, leases))
+    return found
 
 
 def jain(shares: Iterable[int]) -> float:

@@ -3,19 +3,21 @@
 Hashes become dicts, sorted sets dicts of member to score, the slot bitmap the set of held slots.
 `lines` are the members of `index` that begin with `!`. The rest of it
 and `buckets` are derived (how agents are put into buckets is the scripts' business) and
-take no part in `==`; the invariants check them.
+take no part in `==`; the invariants check them. Nor does `events`, of which a server keeps the last
+ones, about as many as it was told: `differences` says whether they are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from loco_redis.testing.rows import LeaseRow, RequestRow, request_row
+from loco_redis._rows import LeaseRow, RequestRow, request_row
 
 Hash = Mapping[bytes, bytes]
 Zset = Mapping[bytes, float]
+Entry = tuple[bytes, Mapping[bytes, bytes]]
 
 HASHES = frozenset(
     (
@@ -34,6 +36,7 @@ HASHES = frozenset(
     )
 )
 NOTHING = b"0|0|0|0|0|0"
+CONFIG = (b"capacity", b"alpha", b"lease", b"max_waiters", b"version")
 COUNTERS = (
     *b"serial tick seq fence held waiting peak granted released reclaimed raw vnow due".split(),
     b"features",
@@ -68,6 +71,7 @@ class Dump:
     lines: Zset
     tallies: Hash
     alerts: tuple[bytes, ...]
+    events: tuple[Entry, ...] = field(compare=False)
     index: Zset = field(compare=False)
     buckets: Zset = field(compare=False)
 
@@ -89,13 +93,16 @@ class Dump:
 
 
 def parse(reply: Sequence[Any]) -> Dump:
-    """The reply of the `dump` script; ValueError names a key of an unexpected type."""
+    """The reply of the `dump` script; ValueError names a key of an unexpected type, or an empty
+    stream."""
     values: dict[str, Any] = {}
     for suffix, kind, content in zip(reply[2::3], reply[3::3], reply[4::3], strict=True):
         name = _text(suffix).rpartition(":")[2]
         expected = _KINDS.get(name, "zset")
         if _text(kind) not in (expected, "none"):
             raise ValueError(f"{name} is a {_text(kind)}, not a {expected}")
+        if _text(kind) == "stream" and not content:  # the one kind that can be there and be empty
+            raise ValueError(f"{name} is an empty stream")
         values[name] = _CONTENT[expected](content)
     values["vars"] = _vars(values["vars"])
     values["lines"] = {m[1:]: s for m, s in values["index"].items() if m[:1] == b"!"}
@@ -110,11 +117,12 @@ def parse(reply: Sequence[Any]) -> Dump:
 
 
 def _vars(row: Hash) -> Hash:
-    """The configuration, and each of the packed counters as a field of its own."""
+    """The configuration, and each packed part as a field of its own."""
     counters = row.get(b"counters")
     if counters is None:
         return row
-    config = {name: value for name, value in row.items() if name != b"counters"}
+    config = {name: value for name, value in row.items() if name not in (b"counters", b"config")}
+    config |= dict(zip(CONFIG, row[b"config"].split(b"|"), strict=True))
     if config.get(b"pacing") == NOTHING:
         del config[b"pacing"]
     return config | dict(zip(COUNTERS, counters.split(b"|"), strict=True))
@@ -138,18 +146,24 @@ def _bits(content: bytes | Sequence[Any]) -> frozenset[int]:
     )
 
 
-_KINDS = dict.fromkeys(HASHES, "hash") | {"slots": "string", "alerts": "list"}
+def _entries(content: Sequence[Any]) -> tuple[Entry, ...]:
+    return tuple((ident, _hash(flat)) for ident, flat in content)
+
+
+_KINDS = dict.fromkeys(HASHES, "hash")
+_KINDS |= {"slots": "string", "alerts": "list", "events": "stream"}
 _CONTENT: dict[str, Callable[[Any], Any]] = {
     "hash": _hash,
     "zset": _zset,
     "string": _bits,
     "list": tuple,
+    "stream": _entries,
 }
 
 
 def differences(left: Dump, right: Dump) -> list[str]:
-    """One line for each row in which two dumps differ."""
-    lines = []
+    """One line for each row in which two dumps differ. `left` may have the last events only."""
+    lines = list(_events_differ(left.events, right.events))
     for key in (f.name for f in fields(Dump) if f.compare):
         mine, other = getattr(left, key), getattr(right, key)
         if isinstance(mine, frozenset | tuple):
@@ -158,3 +172,11 @@ def differences(left: Dump, right: Dump) -> list[str]:
             if mine.get(row) != other.get(row):
                 lines.append(f"{key} {row!r}: {mine.get(row)!r} != {other.get(row)!r}")
     return lines
+
+
+def _events_differ(left: Sequence[Entry], right: Sequence[Entry]) -> Iterator[str]:
+    if len(left) > len(right):
+        yield f"events: {len(left)} of {len(right)}"
+    for mine, other in zip(reversed(left), reversed(right), strict=False):
+        if mine != other:
+            yield f"events: {mine!r} != {other!r}"

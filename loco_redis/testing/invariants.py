@@ -12,8 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import fields
 
-from loco_redis.testing.dump import Dump
-from loco_redis.testing.rows import (
+from loco_redis._rows import (
     AccountRow,
     IndexMember,
     LoadRow,
@@ -22,6 +21,7 @@ from loco_redis.testing.rows import (
     TaskRow,
     UnsettledRow,
 )
+from loco_redis.testing.dump import Dump
 
 
 class InvariantViolation(AssertionError):
@@ -245,7 +245,8 @@ def tokens_rise(dump: Dump) -> Iterator[str]:
 
 
 def ages_fit(dump: Dump) -> Iterator[str]:
-    """6. No head and no wait began after the present tick; no seq was used that was not given."""
+    """6. No head and no wait began after the present tick; no seq was used that was not given; the
+    log is in the order of the scripts."""
     tick, seq = dump.number("tick"), dump.number("seq")
     for member in map(QueueMember.parse, dump.queue):
         if not (0 <= member.tick <= tick and 0 < member.seq <= seq):
@@ -257,6 +258,20 @@ def ages_fit(dump: Dump) -> Iterator[str]:
     )
     ends = dump.number("released") + dump.number("reclaimed")
     yield from _unequal("tick, released + reclaimed", tick, ends)
+    yield from _log_rises(dump)
+
+
+def _log_rises(dump: Dump) -> Iterator[str]:
+    if dump.events and not dump.number("events"):
+        yield f"{len(dump.events)} events though none are kept"
+    last, last_tick = (0, 0), 0
+    for ident, entry in dump.events:
+        serial, number = map(int, ident.split(b"-"))
+        tick = int(entry[b"tick"])
+        known = (dump.number("serial"), dump.number("tick"))
+        if not (last < (serial, number) and serial <= known[0] and last_tick <= tick <= known[1]):
+            yield f"event {ident!r} of tick {tick} after {last} of tick {last_tick}, now {known}"
+        last, last_tick = (serial, number), tick
 
 
 def charged_once(dump: Dump) -> Iterator[str]:
@@ -301,7 +316,7 @@ def _money_agrees(dump: Dump) -> Iterator[str]:
 def no_slot_idle(dump: Dump) -> Iterator[str]:
     """8. Never a free slot while a candidate exists, unless somebody was told when to look."""
     pacing = dump.vars.get(b"pacing", b"0|0|0|0|0|0").split(b"|")
-    limit = dump.number("capacity")
+    limit = 0 if dump.number("paused") else dump.number("capacity")
     if int(pacing[3]):
         limit = min(limit, int(pacing[3]) // 1000)
     free = limit - dump.number("held")

@@ -14,7 +14,8 @@ It is written to be read and to be compared with, not to be fast.
 | `model_grant` | the choice, the grant, the ends of a lease |
 | `model_rules`, `model_money`, `model_pacing`, `model_figures` | governance |
 | `model_turn` | what every writing script does around its verb |
-| `model_verbs`, `model_sessions`, `model_reads` | the verbs |
+| `model_verbs`, `model_sessions`, `model_governing`, `model_operator`, `model_reads` | the verbs |
+| `model_events` | the decision log |
 | `model_dump` | the state as Redis holds it |
 """
 
@@ -38,19 +39,27 @@ from loco_redis._replies import (
     Status,
     ThrottleReply,
 )
-from loco_redis.testing import model_reads, model_sessions, model_verbs, ops
+from loco_redis.testing import (
+    model_governing,
+    model_operator,
+    model_reads,
+    model_sessions,
+    model_verbs,
+    ops,
+)
 from loco_redis.testing.model_state import State
-from loco_redis.testing.model_turn import Turn, as_grant
+from loco_redis.testing.model_turn import Hint, Turn
 
 NAME = "model"
 _SILENT = (Status.EXPIRED, Status.REFUSED, Status.AGENT_BUSY)  # replies without grants
 
 
 class Outcome(NamedTuple):
-    """The decoded reply, and the hints published: (session, grant) in order."""
+    """The decoded reply, and the hints published, in order: to a session its grant, when to look
+    again (on the lease clock), or `gone`."""
 
     reply: Reply
-    hints: tuple[tuple[str, Grant | int], ...] = ()
+    hints: tuple[Hint, ...] = ()
 
 
 _VERBS: dict[type[ops.Op], tuple[Callable[[Turn, Any], Reply], type[Reply]]] = {
@@ -61,16 +70,18 @@ _VERBS: dict[type[ops.Op], tuple[Callable[[Turn, Any], Reply], type[Reply]]] = {
     ops.Cancel: (model_verbs.cancel, GrantsReply),
     ops.Settle: (model_verbs.settle, SettleReply),
     ops.CancelTask: (model_verbs.cancel_task, GrantsReply),
+    ops.Evict: (model_operator.evict, GrantsReply),
+    ops.Requeue: (model_operator.requeue, GrantsReply),
     ops.Register: (model_sessions.register, RefusableReply),
     ops.Unregister: (model_sessions.unregister, Reply),
     ops.Reconfigure: (model_sessions.reconfigure, ReconfigureReply),
     ops.Close: (model_sessions.close, CloseReply),
     ops.Reap: (model_sessions.reap, ReapReply),
-    ops.Throttle: (model_verbs.throttle, ThrottleReply),
-    ops.Govern: (model_sessions.govern, GrantsReply),
-    ops.Spend: (model_verbs.spend, Reply),
-    ops.Judge: (model_verbs.judge, Reply),
-    ops.Tally: (model_verbs.count, Reply),
+    ops.Throttle: (model_governing.throttle, ThrottleReply),
+    ops.Govern: (model_governing.govern, GrantsReply),
+    ops.Spend: (model_governing.spend, Reply),
+    ops.Judge: (model_governing.judge, Reply),
+    ops.Tally: (model_governing.count, Reply),
 }
 
 
@@ -82,9 +93,9 @@ def step(state: State, op: ops.Op, now: int, name: str = NAME) -> Outcome:
         case ops.Agent():
             return Outcome(model_reads.agent(state, op))
         case ops.Check():
-            return Outcome(model_verbs.check(state, op, now))
+            return Outcome(model_governing.check(state, op, now))
         case ops.Standing():
-            return Outcome(model_verbs.standing(state, op, now))
+            return Outcome(model_governing.standing(state, op, now))
         case ops.Snapshot():
             return Outcome(model_reads.snapshot(state, op, now, name))
         case ops.Open():
@@ -111,14 +122,14 @@ def _run(turn: Turn, op: ops.Op, verb: Callable[[Turn, Any], Reply]) -> Outcome:
     return Outcome(reply, _hints(turn, op, reply))
 
 
-def _hints(turn: Turn, op: ops.Op, reply: Reply) -> tuple[tuple[str, Grant | int], ...]:
-    """To other sessions as they are granted, then when to look again, then what the reply of the
-    caller does not tell it."""
+def _hints(turn: Turn, op: ops.Op, reply: Reply) -> tuple[Hint, ...]:
+    """To other sessions as they are granted, to any as it loses something, then when to look again,
+    then what the reply of the caller does not tell it."""
     caller = getattr(op, "session", None)
-    grants = [(granted.session, as_grant(granted)) for granted in turn.granted]
-    hints: list[tuple[str, Grant | int]] = [row for row in grants if row[0] != caller]
+    own = [hint for hint in turn.hints if hint[0] == caller and isinstance(hint[1], Grant)]
+    hints = [hint for hint in turn.hints if hint not in own]
     if turn.woken:
         hints.append(turn.woken)
     if not hasattr(reply, "grants") or reply.status in _SILENT:
-        hints += [row for row in grants if row[0] == caller]
+        hints += own
     return tuple(hints)

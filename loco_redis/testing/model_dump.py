@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import fields
 
 from loco_redis.testing import model_pacing as pacing
-from loco_redis.testing.dump import Dump
+from loco_redis.testing.dump import Dump, Entry
 from loco_redis.testing.model_money import members
 from loco_redis.testing.model_rules import SIGNALS, features, is_closed, place_of
 from loco_redis.testing.model_sessions import PACE
@@ -13,6 +13,7 @@ from loco_redis.testing.model_state import (
     DEAD,
     QUEUED,
     DurableTask,
+    Event,
     Load,
     Request,
     Session,
@@ -59,6 +60,7 @@ def dump(state: State) -> Dump:
         lines=lines,
         tallies=_tallies(state),
         alerts=tuple(state.alerts),
+        events=tuple(map(_event, state.log)),
         index={},
         buckets={},
     )
@@ -176,7 +178,7 @@ def _session(state: State, name: str, session: Session) -> bytes:
 def _request(row: Request) -> bytes:
     lease = row.lease
     if lease is None:
-        head = f"W|{row.lane}|{row.seq}|{row.tick}|{row.weight}|{_terms(row.terms)}|"
+        head = f"W|{row.lane}|{row.seq}|{row.tick}|{row.weight}|{row.since}|{_terms(row.terms)}|"
     else:
         settled = "" if lease.settled is None else lease.settled
         head = (
@@ -184,6 +186,11 @@ def _request(row: Request) -> bytes:
             f"|{lease.score:.17g}|{settled}|{lease.since}|{lease.task or ''}|{_terms(lease.terms)}|"
         )
     return head.encode() + row.agent
+
+
+def _event(event: Event) -> Entry:
+    fields = {name.encode(): value for name, value in event.fields.items()}
+    return b"%d-%d" % (event.serial, event.number), fields
 
 
 def _terms(terms: Terms | None) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from loco_redis.testing import model_pacing as pacing
+from loco_redis.testing.model_events import record
 from loco_redis.testing.model_money import post, refund, reserve
 from loco_redis.testing.model_rules import may_run, place_of, touch
 from loco_redis.testing.model_state import (
@@ -135,7 +136,24 @@ def _grant(state: State, agent: bytes, score: float, now: int) -> Granted:
     state.peak = max(state.peak, len(state.holders()))
     if request.session in state.sessions:
         state.sessions[request.session].delivered += 1
+    _record_grant(state, now, request, request.lease)
     return told(state, request)
+
+
+def _record_grant(state: State, now: int, request: Request, lease: Lease) -> None:
+    record(
+        state,
+        now,
+        "granted",
+        request.agent,
+        id=request.rid,
+        task=lease.task or "",
+        slot=lease.slot,
+        token=lease.token,
+        weight=lease.weight,
+        score=f"{lease.score:.17g}",
+        waited=lease.waited,
+    )
 
 
 def _oldest(state: State, agent: bytes) -> tuple[Request, DurableTask | None]:
@@ -203,10 +221,16 @@ def give_back(state: State, now: int, request: Request, lease: Lease) -> None:
         refund(state, now, request.agent, lease.terms)
     if lease.task:
         task = state.tasks[lease.task]
-        task.state = QUEUED
         task.attempt -= 1
-        reserve(state, now, task.agent, task.terms)
-        touch(state, now, task.agent)
+        put_back(state, now, task)
+
+
+def put_back(state: State, now: int, task: DurableTask) -> None:
+    """A durable task goes back to where it was in its queue; the next attempt costs, too."""
+    task.state = QUEUED
+    reserve(state, now, task.agent, task.terms)
+    touch(state, now, task.agent)
+    record(state, now, "requeued", task.agent, id=task.rid, attempt=task.attempt)
 
 
 def reclaim(state: State, now: int, request: Request, lease: Lease) -> None:
@@ -223,9 +247,8 @@ def reclaim(state: State, now: int, request: Request, lease: Lease) -> None:
             del state.unsettled[min(state.unsettled)]
     if lease.task:
         task = state.tasks[lease.task]
-        worn_out = 0 < task.max_attempts <= task.attempt
-        task.state = DEAD if worn_out else QUEUED
-        task.died = state.tick if worn_out else 0
-        if not worn_out:
-            reserve(state, now, task.agent, task.terms)
-            touch(state, now, task.agent)
+        if 0 < task.max_attempts <= task.attempt:
+            task.state, task.died = DEAD, state.tick
+            record(state, now, "died", task.agent, id=task.rid, attempt=task.attempt)
+        else:
+            put_back(state, now, task)

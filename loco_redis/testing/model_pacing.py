@@ -11,7 +11,9 @@ MINUTE = 60_000_000
 
 
 def limit(state: State) -> int:
-    """Slots that may be held: the capacity, or less since a holder was throttled."""
+    """Slots that may be held: none while paused, else the capacity, or less after a throttling."""
+    if state.configured.paused:
+        return 0
     capacity = state.configured.capacity
     return min(capacity, state.effective // 1000) if state.effective else capacity
 
@@ -30,6 +32,21 @@ def pause_for(state: State, tokens: int) -> int:
     if not config.tpm:
         return 0
     return gcra(state.tokens_at, state.vnow, tokens, config.tpm_burst, config.tpm, MINUTE)[1]
+
+
+def left(state: State) -> tuple[float, float]:
+    """What the rates let through at once: requests and tokens."""
+    config = state.configured
+    return (
+        _left(state, state.requests_at, config.rpm_burst, config.rpm),
+        _left(state, state.tokens_at, config.tpm_burst, config.tpm),
+    )
+
+
+def _left(state: State, at: int, burst: int, limit: int) -> float:
+    if not limit:
+        return 0.0
+    return (math.ceil(burst * MINUTE / limit) - max(at - state.vnow, 0)) * limit / 60e6
 
 
 def take_rate(state: State, terms: Terms | None) -> None:

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+from copy import copy
+
 from loco_redis import _replies as replies
 from loco_redis._replies import Status
 from loco_redis.models import AgentSnapshot, Holder, SessionSnapshot, Snapshot, Waiter
 from loco_redis.testing import model_pacing as pacing
 from loco_redis.testing import ops
 from loco_redis.testing.model_grant import scores, told
-from loco_redis.testing.model_state import State
+from loco_redis.testing.model_state import DEAD, State, sequence_of
 from loco_redis.testing.model_turn import as_grant
 
 
 def poll(state: State, op: ops.Poll) -> replies.PollReply:
-    """The granted requests of a session, from a rid on. Here one page holds them all."""
+    """What a session holds and waits for, from a rid on. Here one page holds it all."""
     if op.session not in state.sessions:
         return replies.PollReply(Status.EXPIRED, 0)
-    mine = [r for r in state.requests_of(op.session) if r.lease and r.rid > op.after]
-    grants = tuple(as_grant(told(state, request)) for request in mine)
-    return replies.PollReply(
-        Status.OK, state.serial, state.sessions[op.session].delivered, "", grants
-    )
+    mine = [request for request in state.requests_of(op.session) if request.rid > op.after]
+    grants = tuple(as_grant(told(state, request)) for request in mine if request.lease)
+    waiting = tuple(sequence_of(request.rid) for request in mine if not request.lease)
+    delivered = state.sessions[op.session].delivered
+    return replies.PollReply(Status.OK, state.serial, delivered, "", grants, waiting)
 
 
 def agent(state: State, op: ops.Agent) -> replies.AgentReply:
@@ -76,7 +78,7 @@ def holders(state: State, now: int) -> tuple[Holder, ...]:
     return tuple(sorted(rows, key=lambda row: row.slot))
 
 
-def waiters(state: State) -> tuple[Waiter, ...]:
+def waiters(state: State, now: int) -> tuple[Waiter, ...]:
     """The waiting requests, oldest first."""
     return tuple(
         Waiter(
@@ -85,6 +87,7 @@ def waiters(state: State) -> tuple[Waiter, ...]:
             request_id=request.rid,
             weight=request.weight / 1000,
             waited_ticks=state.tick - request.tick,
+            age=max(now - request.since, 0) / 1e6,
         )
         for request in sorted(state.waiting(), key=lambda request: request.seq)
     )
@@ -104,7 +107,11 @@ def snapshot(state: State, _op: ops.Snapshot, now: int, name: str) -> replies.Sn
     """Everything at once; the model knows no limit."""
     if state.config is None:
         return replies.SnapshotReply(Status.UNCONFIGURED, 0)
-    config = state.config
+    config, state = state.config, copy(state)
+    quiet = max(now - state.raw, 0)
+    if quiet <= config.lease / 2:  # as the next writing script will have it
+        state.vnow += quiet
+    requests_left, tokens_left = pacing.left(state)
     return replies.SnapshotReply(
         Status.OK,
         state.serial,
@@ -112,21 +119,45 @@ def snapshot(state: State, _op: ops.Snapshot, now: int, name: str) -> replies.Sn
             name=name,
             tick=state.tick,
             alpha=state.alpha,
+            set_alpha=config.alpha,
             capacity=config.capacity,
             max_waiters=None if config.max_waiters < 0 else config.max_waiters,
             lease_ttl=config.lease / 1e6,
+            **{name: getattr(config, name) for name in ("rpm", "rpm_burst", "tpm", "tpm_burst")},
+            adaptive_capacity=bool(config.adaptive),
+            auto_tune=bool(config.auto_tune),
+            events=config.events,
+            paused=bool(config.paused),
             version=config.version,
             serial=state.serial,
+            born=config.born / 1e6,
+            server_time=now / 1e6,
             peak=state.peak,
             granted=state.granted,
             released=state.released,
             reclaimed=state.reclaimed,
             effective_capacity=pacing.limit(state),
             paused_for=max(state.hold - state.vnow, 0) / 1e6,
-            dead_tasks=sum(task.state == "D" for task in state.tasks.values()),
+            requests_left=requests_left,
+            tokens_left=tokens_left,
+            quiet=quiet / 1e6,
+            lease_clock=state.vnow / 1e6,
+            **_counts(state),
             agents=agents(state),
             holders=holders(state, now),
-            waiters=waiters(state),
+            waiters=waiters(state, now),
             sessions=sessions(state),
         ),
     )
+
+
+def _counts(state: State) -> dict[str, int]:
+    return {
+        "held": len(state.holders()),
+        "waiting": len(state.waiting()),
+        "competing": len(state.loads()),
+        "registered": len(state.agents),
+        "live_sessions": len(state.sessions),
+        "durable_tasks": len(state.tasks),
+        "dead_tasks": sum(task.state == DEAD for task in state.tasks.values()),
+    }

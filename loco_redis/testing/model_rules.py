@@ -11,7 +11,7 @@ from loco_redis.testing.model_state import Load, State, Trust, held_by, tenant_o
 
 SIGNALS = {"success": 15000, "fast": 10000, "late": -25000, "error": -50000, "timeout": -80000}
 BASE, TOP, MAX_TRUSTED = 500_000, 1_000_000, 10_000
-LETTERS = "bcpsorxuth"
+LETTERS = "bcpsorxuthez"
 _LETTER = dict(zip("bBcrRaso", "bbcpppso", strict=True))
 
 
@@ -19,6 +19,7 @@ def features(state: State) -> str:
     """One letter for each part of governance that is on."""
     config, on = state.configured, {"h"} if state.throttled else set()
     switches = {"r": config.rpm, "t": config.tpm, "x": config.adaptive, "u": config.auto_tune}
+    switches |= {"e": config.events, "z": config.paused}
     on |= {letter for letter, value in switches.items() if value}
     for field, value in state.rules.items():
         kind = field[:1].decode()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from loco_redis import _replies as replies
 from loco_redis._replies import Status
+from loco_redis.testing import model_events as events
 from loco_redis.testing import model_pacing as pacing
 from loco_redis.testing import model_rules as rules
 from loco_redis.testing import ops
@@ -15,7 +16,8 @@ from loco_redis.testing.model_state import NO_LIMIT, Config, Session, State, ten
 from loco_redis.testing.model_turn import Turn
 
 CLOSE_UNITS = 1000
-PACE = ("rpm", "rpm_burst", "tpm", "tpm_burst", "adaptive", "auto_tune")
+PACE = ("rpm", "rpm_burst", "tpm", "tpm_burst", "adaptive", "auto_tune", "events", "paused")
+SETTINGS = ("capacity", "alpha", "max_waiters", *PACE)
 
 
 def refusal(state: State, op: ops.Open) -> replies.OpenReply | None:
@@ -119,29 +121,18 @@ def reconfigure(turn: Turn, op: ops.Reconfigure) -> replies.ReconfigureReply:
         if op.if_version not in (0, config.version):
             status = Status.CONFLICT
         else:
-            _change(state, op)
+            _change(turn, op)
             turn.bury(op)
     serial = turn.finish()
     return replies.ReconfigureReply(status, serial, stored_config(state), turn.grants(op.session))
 
 
-def govern(turn: Turn, op: ops.Govern) -> replies.GrantsReply:
+def _change(turn: Turn, op: ops.Reconfigure) -> None:
     state = turn.state
-    if not turn.enters(op):
-        return replies.GrantsReply(Status.EXPIRED, turn.finish())
-    if not turn.is_done(op):
-        if not rules.govern(state, turn.now, rules.changes_of(op)):
-            return replies.GrantsReply(Status.AGENT_BUSY, turn.finish())
-        turn.bury(op)
-    return replies.GrantsReply(Status.OK, turn.finish(), turn.grants(op.session))
-
-
-def _change(state: State, op: ops.Reconfigure) -> None:
     config, tuned = state.configured, state.configured.auto_tune
-    for name in ("capacity", "alpha", "max_waiters", *PACE):
-        asked = getattr(op, name)
-        if asked is not None:
-            setattr(config, name, asked)
+    asked = {name: value for name in SETTINGS if (value := getattr(op, name)) is not None}
+    for name, value in asked.items():
+        setattr(config, name, value)
     config.version += 1
     if op.alpha is not None or not config.auto_tune:
         state.alpha = config.alpha
@@ -150,6 +141,11 @@ def _change(state: State, op: ops.Reconfigure) -> None:
     if not config.adaptive:
         state.effective = state.cut = 0
     rules.follow_features(state)
+    if not config.events:
+        events.forget(state)
+    if op.alpha is not None:
+        asked["alpha"] = f"{op.alpha:.17g}"
+    turn.record("reconfigured", version=config.version, by=op.session, **asked)
 
 
 def close(turn: Turn, op: ops.Close) -> replies.CloseReply:

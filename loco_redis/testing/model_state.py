@@ -19,7 +19,8 @@ NO_LIMIT = -1
 
 @dataclass(slots=True)
 class Config:
-    """The stored configuration; lease in microseconds, max_waiters -1 for no limit."""
+    """The stored configuration; lease in microseconds, max_waiters -1 for no limit, events the
+    number to keep."""
 
     capacity: int
     alpha: float
@@ -33,6 +34,8 @@ class Config:
     tpm_burst: int = 0
     adaptive: int = 0
     auto_tune: int = 0
+    events: int = 0
+    paused: int = 0
     born: int = 0
 
 
@@ -103,13 +106,15 @@ class Lease:
 
 @dataclass(slots=True)
 class Request:
-    """A waiting request (`lease` is None) or a granted one. An open request has weight 0."""
+    """A waiting request (`lease` is None) or a granted one. An open request has weight 0; `since`
+    is TIME when it joined the queue."""
 
     rid: str
     lane: str
     seq: int
     tick: int
     weight: int
+    since: int
     agent: bytes
     terms: Terms | None = None
     lease: Lease | None = None
@@ -140,6 +145,14 @@ class DurableTask:
         return DURABLE
 
 
+class Event(NamedTuple):
+    """An entry of the decision log: the `number`-th of the script that had this serial."""
+
+    serial: int
+    number: int
+    fields: dict[str, bytes]
+
+
 @dataclass(frozen=True, slots=True)
 class Load:
     """What an agent has queued: Q, the counts of its lanes, and its oldest task, the head."""
@@ -165,7 +178,8 @@ class State:
     """All of one scheduler, the counters as in `vars`. `config` is None on an empty server.
 
     `freed` are the slots that the present script has freed, in order; `wake` is when a slot that is
-    free may be given, if that is not yet. `alpha` is the one in force, which may tune itself.
+    free may be given, if that is not yet. `alpha` is the one in force, which may tune itself. `log`
+    is never cut here; `kept` is how many of its last entries a server must still have.
     """
 
     config: Config | None = None
@@ -188,6 +202,8 @@ class State:
     costs: dict[bytes, int] = field(default_factory=dict)
     unsettled: dict[int, tuple[Terms, bytes]] = field(default_factory=dict)
     freed: list[int] = field(default_factory=list)
+    log: list[Event] = field(default_factory=list)
+    kept: int = 0
     # Governance
     rules: dict[bytes, bytes] = field(default_factory=dict)
     accounts: dict[bytes, Account] = field(default_factory=dict)

@@ -5,20 +5,26 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from loco_redis._replies import Grant
+from loco_redis.testing import model_events as events
 from loco_redis.testing import ops
 from loco_redis.testing.model_grant import Granted, designated, grant_all, reclaim, told, withdraw
 from loco_redis.testing.model_state import Request, State, rid_of, sequence_of, session_of
 
 REAP_UNITS = 100
+GONE = "gone"  # the hint to the owner of what was evicted
+
+Hint = tuple[str, Grant | int | str]
 
 
 @dataclass(slots=True)
 class Turn:
-    """One run of a writing script at `now` (TIME in microseconds)."""
+    """One run of a writing script at `now` (TIME in microseconds). `hints` are those that go out at
+    the moment of the decision."""
 
     state: State
     now: int
     granted: list[Granted] = field(default_factory=list)
+    hints: list[Hint] = field(default_factory=list)
     reaped: int = 0
     woken: tuple[str, int] | None = None
 
@@ -46,6 +52,8 @@ class Turn:
             if not session or deadline > state.vnow:
                 break
             self.reaped += self.end_session(session, REAP_UNITS - self.reaped)
+            if session not in state.sessions:
+                self.record("expired", session=session)
         self.grant()
 
     def end_session(self, session: str, units: int) -> int:
@@ -53,8 +61,11 @@ class Turn:
         state = self.state
         mine = state.requests_of(session)
         for request in mine[:units]:
-            if request.lease:
-                reclaim(state, self.now, request, request.lease)
+            lease = request.lease
+            if lease:
+                facts = {"slot": lease.slot, "token": lease.token}
+                self.record("reclaimed", request.agent, id=request.rid, **facts)
+                reclaim(state, self.now, request, lease)
             else:
                 withdraw(state, self.now, request)
         if len(mine) >= units:
@@ -91,7 +102,13 @@ class Turn:
 
     def grant(self) -> None:
         """Step 6."""
-        self.granted += grant_all(self.state, self.now)
+        made = grant_all(self.state, self.now)
+        self.granted += made
+        self.hints += [(granted.session, as_grant(granted)) for granted in made]
+
+    def record(self, kind: str, agent: bytes | None = None, /, **facts: bytes | str | int) -> None:
+        """An entry of the decision log."""
+        events.record(self.state, self.now, kind, agent, **facts)
 
     @property
     def wake(self) -> int:
@@ -107,6 +124,7 @@ class Turn:
             state.told = state.wake
         # An account without anything in it has no row.
         state.accounts = {name: a for name, a in state.accounts.items() if a.used or a.over}
+        events.written(state)
         state.serial += 1
         return state.serial
 

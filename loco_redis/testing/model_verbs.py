@@ -5,26 +5,18 @@ Each function takes the turn and the operation and returns the reply of the scri
 
 from __future__ import annotations
 
-from copy import deepcopy
-
 from loco_redis import _replies as replies
 from loco_redis._replies import Refusal, Status
 from loco_redis.testing import model_pacing as pacing
 from loco_redis.testing import ops
-from loco_redis.testing.model_figures import add_entries, attribute, record_wait, tally
+from loco_redis.testing.model_figures import attribute, record_wait, tally
 from loco_redis.testing.model_grant import IMPLICIT_WEIGHT, charge, free, give_back, withdraw
 from loco_redis.testing.model_money import (
     Plan,
-    account_of,
     admit,
     decide,
-    limit_of,
     post,
-    record_over,
     refund,
-)
-from loco_redis.testing.model_money import (
-    standing as standing_of,
 )
 from loco_redis.testing.model_rules import features, is_capped, may_run, touch
 from loco_redis.testing.model_rules import judge as judge_agent
@@ -52,6 +44,7 @@ def submit(turn: Turn, op: ops.Submit) -> replies.RefusableReply:
     if not turn.is_done(op) and rid not in state.tasks:
         plan = _plan(turn, op.agent, op.weight, op.given)
         if isinstance(plan, Refusal):
+            _refuse(turn, op.agent, plan.policy, plan.facts)
             return replies.RefusableReply(Status.REFUSED, turn.finish(), plan)
         admit(state, turn.now, plan)
         state.seq += 1
@@ -59,8 +52,16 @@ def submit(turn: Turn, op: ops.Submit) -> replies.RefusableReply:
             rid, state.seq, state.tick, op.weight, op.max_attempts, op.body, op.agent, plan.terms
         )
         touch(state, turn.now, op.agent)
+        depth = state.loads()[op.agent].q
+        turn.record("submitted", op.agent, id=rid, weight=op.weight, depth=depth)
         turn.bury(op)
     return replies.RefusableReply(Status.OK, turn.finish())
+
+
+def _refuse(turn: Turn, agent: bytes, policy: str, facts: tuple[str, ...] = ()) -> None:
+    """A task is not let in: counted, and in the log."""
+    tally(turn.state, b"f", policy.encode(), 1)
+    turn.record("refused", agent, why=policy, facts=" ".join(facts))
 
 
 def _plan(turn: Turn, agent: bytes, weight: int, given: bytes) -> Plan | Refusal:
@@ -75,17 +76,23 @@ def acquire(turn: Turn, op: ops.Acquire) -> replies.AcquireReply:
     state, rid = turn.state, rid_of(op.session, op.sequence)
     if not turn.enters(op):
         return replies.AcquireReply(Status.EXPIRED, turn.finish())
-    known, status = state.requests.get(rid), Status.QUEUED
+    known, status, depth = state.requests.get(rid), Status.QUEUED, 0
     if known is None:
         answer = _ask(turn, op)
         if isinstance(answer, Refusal):
+            _refuse(turn, op.agent, answer.policy, answer.facts)
             return replies.AcquireReply(Status.REFUSED, turn.finish(), refusal=answer)
         status = answer
+        if status is Status.BACKPRESSURE:
+            _refuse(turn, op.agent, "backpressure")
+        if status is Status.QUEUED:
+            depth = state.loads()[op.agent].q
     serial = turn.finish()
     if status is Status.QUEUED and state.requests[rid].lease:
         status = Status.GRANTED
     wake = turn.wake if status is Status.QUEUED else 0
-    return replies.AcquireReply(status, serial, state.tick, wake, turn.grants(op.session, known))
+    grants = turn.grants(op.session, known)
+    return replies.AcquireReply(status, serial, state.tick, wake, depth / 1000, grants)
 
 
 def _ask(turn: Turn, op: ops.Acquire) -> Status | Refusal:
@@ -100,17 +107,22 @@ def _ask(turn: Turn, op: ops.Acquire) -> Status | Refusal:
     if isinstance(plan, Refusal):
         return plan
     terms, most = plan.terms if plan else None, state.configured.max_waiters
-    if 0 <= most <= len(state.waiting()) and not _has_room(state, op.agent, terms):
+    has_room = _has_room(state, op.agent, terms)
+    if 0 <= most <= len(state.waiting()) and not has_room:
         return Status.BACKPRESSURE
     if plan:
         admit(state, turn.now, plan)
     state.seq += 1
-    state.requests[rid_of(op.session, op.sequence)] = Request(
-        rid_of(op.session, op.sequence), lane, state.seq, state.tick, weight, op.agent, terms
+    rid = rid_of(op.session, op.sequence)
+    state.requests[rid] = Request(
+        rid, lane, state.seq, state.tick, weight, turn.now, op.agent, terms
     )
     session = state.sessions[op.session]
     session.last = max(session.last, op.sequence)
     touch(state, turn.now, op.agent)
+    if lane == OPEN or not has_room:
+        depth = state.loads()[op.agent].q
+        turn.record("submitted", op.agent, id=rid, weight=weight, depth=depth)
     return Status.QUEUED
 
 
@@ -136,8 +148,9 @@ def release(turn: Turn, op: ops.Release) -> replies.ReleaseReply:
     if request and lease:
         status, cost = Status.OK, _end(turn, request, lease, op)
         turn.bury(op)
-    serial = turn.finish()
-    return replies.ReleaseReply(status, serial, state.tick, cost / 1000, turn.grants(op.session))
+    held = len(state.holders())
+    serial, grants = turn.finish(), turn.grants(op.session)
+    return replies.ReleaseReply(status, serial, state.tick, cost / 1000, held, grants)
 
 
 def _end(turn: Turn, request: Request, lease: Lease, op: ops.Release) -> int:
@@ -155,6 +168,8 @@ def _end(turn: Turn, request: Request, lease: Lease, op: ops.Release) -> int:
     if lease.task:
         del state.tasks[lease.task]
     state.released += 1
+    facts = {"slot": lease.slot, "token": lease.token, "held": len(state.holders())}
+    turn.record("released", request.agent, id=request.rid, cost=cost, **facts)
     judge_agent(state, turn.now, request.agent, "success" if op.charge else "error", lease.waited)
     record_wait(state, lease.waited)
     if op.charge:
@@ -169,7 +184,11 @@ def cancel(turn: Turn, op: ops.Cancel) -> replies.GrantsReply:
     if not turn.enters(op):
         return replies.GrantsReply(Status.EXPIRED, turn.finish())
     request = state.requests.get(rid_of(op.session, op.sequence))
+    if request:
+        facts = {"state": "G" if request.lease else "W", "late": int(op.is_late)}
+        turn.record("cancelled", request.agent, id=request.rid, **facts)
     if request and op.is_late:
+        tally(state, b"f", b"timeout", 1)
         judge_agent(state, turn.now, request.agent, "timeout", 0)
     if request and request.lease:
         give_back(state, turn.now, request, request.lease)
@@ -249,78 +268,3 @@ def _drop_task(turn: Turn, task_id: str) -> Status:
         pulling[-1].lane, pulling[-1].weight = BOUND, IMPLICIT_WEIGHT
     touch(state, turn.now, task.agent)
     return Status.OK
-
-
-def throttle(turn: Turn, op: ops.Throttle) -> replies.ThrottleReply:
-    state = turn.state
-    if not turn.enters(op):
-        return replies.ThrottleReply(Status.EXPIRED, turn.finish())
-    if not turn.is_done(op):
-        pacing.throttle(state, op.token, op.pause)
-        turn.bury(op)
-    left, limit = max(state.hold - state.vnow, 0), pacing.limit(state)
-    return replies.ThrottleReply(Status.OK, turn.finish(), left / 1e6, limit)
-
-
-def spend(turn: Turn, op: ops.Spend) -> replies.Reply:
-    state = turn.state
-    if not turn.enters(op):
-        return replies.Reply(Status.EXPIRED, turn.finish())
-    if not turn.is_done(op):
-        turn.bury(op)
-        every = [name for name in state.accounts if name[:1] == b"a"]
-        for name in [op.scope] if op.scope else every:
-            limit, _, period = limit_of(state, name)
-            account = account_of(state, name, turn.now, None if limit is None else period)
-            if op.cost is None:
-                account.spent = account.unsettled = account.over = 0
-            else:
-                account.spent += op.cost
-            record_over(state, name, account)
-            state.accounts[name] = account
-    return replies.Reply(Status.OK, turn.finish())
-
-
-def judge(turn: Turn, op: ops.Judge) -> replies.Reply:
-    if not turn.enters(op):
-        return replies.Reply(Status.EXPIRED, turn.finish())
-    if not turn.is_done(op):
-        turn.bury(op)
-        if op.signal == "wait":
-            record_wait(turn.state, op.waited)
-        else:
-            judge_agent(turn.state, turn.now, op.agent, op.signal, op.waited)
-    return replies.Reply(Status.OK, turn.finish())
-
-
-def count(turn: Turn, op: ops.Tally) -> replies.Reply:
-    if not turn.enters(op):
-        return replies.Reply(Status.EXPIRED, turn.finish())
-    if not turn.is_done(op):
-        turn.bury(op)
-        add_entries(turn.state, op.entries)
-    return replies.Reply(Status.OK, turn.finish())
-
-
-def check(state: State, op: ops.Check, now: int) -> replies.RefusableReply:
-    """Would it be let in? Writes nothing."""
-    if state.config is None:
-        return replies.RefusableReply(Status.UNCONFIGURED, 0)
-    plan = decide(deepcopy(state), now, op.agent, op.weight, op.given)
-    if isinstance(plan, Refusal):
-        return replies.RefusableReply(Status.REFUSED, state.serial, plan)
-    return replies.RefusableReply(Status.OK, state.serial)
-
-
-def standing(state: State, op: ops.Standing, now: int) -> replies.StandingReply:
-    if state.config is None:
-        return replies.StandingReply(Status.UNCONFIGURED, 0)
-    scopes, rest = [], op.scopes
-    while rest:
-        length, _, rest = rest.partition(b"|")
-        scopes.append(rest[: int(length)])
-        rest = rest[int(length) :]
-    if not op.scopes:
-        scopes = sorted(state.accounts)
-    rows = tuple(standing_of(state, now, scope) for scope in scopes)
-    return replies.StandingReply(Status.OK, state.serial, rows)

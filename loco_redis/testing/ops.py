@@ -54,6 +54,8 @@ class Open(Op):
     tpm_burst: int | None = None
     adaptive: int | None = None
     auto_tune: int | None = None
+    events: int | None = None
+    paused: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,22 @@ class CancelTask(Request):
 
 
 @dataclass(frozen=True, slots=True)
+class Evict(Request):
+    """`target` is the id of a request of any session."""
+
+    verb = "evict"
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class Requeue(Request):
+    """`task_id` is that of a dead task."""
+
+    verb = "requeue"
+    task_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Register(Request):
     verb = "register"
     agent: bytes
@@ -137,6 +155,8 @@ class Reconfigure(Request):
     tpm_burst: int | None = None
     adaptive: int | None = None
     auto_tune: int | None = None
+    events: int | None = None
+    paused: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

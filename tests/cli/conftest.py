@@ -1,20 +1,23 @@
-"""Fixtures of the command line's tests."""
+"""Fixtures of the tests of commands: a small fleet to look at."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 
+from tests.cli.fleets import Fleet
+from tests.servers import Server
+
 
 @pytest.fixture
-def write_trace(tmp_path: Path) -> Callable[..., Path]:
-    """Write lines to a trace file under the right header; returns its path."""
-
-    def write(*lines: str, header: str = "TIMESTAMP,ContextTokens,GeneratedTokens") -> Path:
-        path = tmp_path / "trace.csv"
-        path.write_text("\n".join((header, *lines)) + "\n")
-        return path
-
-    return write
+def fleet_at_work(server: Server) -> Iterator[Fleet]:
+    """`llm_api` with two slots: `webhook` and `batch` hold, three of `batch` and one of `report`
+    wait, and events are kept."""
+    with Fleet(server.url, "llm_api", capacity=2, events=1000) as fleet:
+        fleet.hold("webhook", weight=2.0)
+        fleet.hold("batch")
+        for _ in range(3):
+            fleet.wait("batch")
+        fleet.wait("report", weight=5.0)
+        yield fleet

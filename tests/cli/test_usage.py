@@ -5,13 +5,8 @@ from __future__ import annotations
 import importlib.metadata
 
 import pytest
-from click.testing import CliRunner, Result
 
-from loco_redis.cli import main
-
-
-def invoke(*arguments: str) -> Result:
-    return CliRunner().invoke(main, arguments, prog_name="loco-redis")
+from tests.cli.calls import invoke
 
 
 @pytest.mark.parametrize("command", ["demo", "replay", "version"])

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 
 import pytest
 
@@ -19,6 +20,7 @@ from loco_redis import (
     ShutdownError,
     Task,
 )
+from loco_redis._loop_thread import LoopThread
 from tests.schedulers import dump_of
 from tests.servers import Server
 from tests.waiting import wait_until
@@ -171,3 +173,40 @@ def _interrupt_when(scheduler: LOCOScheduler) -> None:
 
 def _interrupt() -> None:
     os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_closing_while_threads_wait(redis_url: str) -> None:
+    """Each of them gets ShutdownError, none another error, and none hangs."""
+    for _ in range(20):
+        scheduler = LOCOScheduler(resource=SharedResource("llm", 1), redis=redis_url)
+        errors: list[Exception] = []
+
+        def wait(scheduler: LOCOScheduler = scheduler, errors: list = errors) -> None:
+            try:
+                with scheduler.acquire("waiter"):
+                    pass
+            except Exception as caught:  # noqa: BLE001  whatever it is
+                errors.append(caught)
+
+        handle = scheduler.acquire_start("holder", nested="allow")
+        threads = [threading.Thread(target=wait) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        wait_until(lambda scheduler=scheduler: scheduler.snapshot().waiting == 8)
+        scheduler.close()
+        for thread in threads:
+            thread.join(10.0)
+            assert not thread.is_alive()
+        assert handle.lease.lost
+        assert [type(error) for error in errors] == [ShutdownError] * 8
+
+
+def test_no_job_outlives_its_loop() -> None:
+    """A thread that waits for one when the loop is stopped is told, and does not wait for ever."""
+    loop = LoopThread("test")
+    with ThreadPoolExecutor() as threads:
+        waiting = threads.submit(loop.run, asyncio.sleep(3600))
+        wait_until(lambda: loop.running and asyncio.all_tasks(loop.start()))
+        loop.stop()
+        with pytest.raises(CancelledError):
+            waiting.result(timeout=10.0)

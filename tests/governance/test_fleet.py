@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from loco_redis import BudgetPolicy
-from loco_redis.testing.rows import AccountRow
+from loco_redis._rows import AccountRow
 from tests.schedulers import Schedulers
 from tests.servers import Server
 from tests.waiting import eventually

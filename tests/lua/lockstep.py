@@ -18,6 +18,7 @@ from loco_redis.testing.dump import Dump, differences, parse
 from loco_redis.testing.model import Outcome, step
 from loco_redis.testing.model_dump import dump
 from loco_redis.testing.model_state import State
+from loco_redis.testing.model_turn import GONE, Hint
 
 CLOCK = "test:clock"
 NOW = f"local NOW = tonumber(redis.call('GET', '{CLOCK}'))"
@@ -72,10 +73,10 @@ class Hints:
         self._pubsub.psubscribe(self._prefix + b"*")
         self.take()
 
-    def take(self) -> list[tuple[str, Grant | int]]:
+    def take(self) -> list[Hint]:
         """All hints since the last call: a PING comes back after everything published before it."""
         self._pubsub.ping()
-        hints: list[tuple[str, Grant | int]] = []
+        hints: list[Hint] = []
         while (message := self._pubsub.get_message(timeout=5.0)) is not None:
             if message["type"] == "pong":
                 return hints
@@ -84,6 +85,8 @@ class Hints:
                 data = message["data"]
                 if data.startswith(b"wake|"):
                     hints.append((session, self.clock() + int(data[5:])))
+                elif data == GONE.encode():
+                    hints.append((session, GONE))
                 else:
                     hints.append((session, Grant.parse(data)))
         raise AssertionError("no answer to a PING")
@@ -117,6 +120,8 @@ class Lockstep(Bench):
         """Both sides hold the same, and it keeps the invariants."""
         after = self.dump()
         assert not (found := differences(after, dump(self.state))), "\n".join(found)
+        logged, kept = len(after.events), self.state.kept
+        assert logged >= kept, f"{logged} events are left, {kept} were to be kept"
         invariants.check(after)
         invariants.check_progress(self.before, after)
         self.before = after

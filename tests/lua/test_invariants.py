@@ -33,7 +33,7 @@ def pair(server: Server) -> Any:
 @pytest.fixture
 def full(pair: Lockstep) -> Dump:
     """Held, waiting, open and parked; queued, running and dead tasks; unsettled and buried."""
-    pair.do(ops.Open("a", 0, "h|1", capacity=2))
+    pair.do(ops.Open("a", 0, "h|1", capacity=2, events=100))
     pair.do(ops.Open("b", 0, "h|2"))
     pair.do(ops.Submit("b", 1, 0, 1, b"doomed", 1000, max_attempts=1, body=b"body"))
     pair.do(ops.Acquire("b", 1, 0, 2, b"doomed"))
@@ -101,6 +101,12 @@ def rid(sequence: int, session: str = "a") -> bytes:
     return b"%s:%012d" % (session.encode(), sequence)
 
 
+def log(*, serial: int, tick: int) -> Corruption:
+    """The log has one entry more at its end."""
+    entry = (b"%d-1" % serial, {b"tick": b"%d" % tick})
+    return lambda dump: replace(dump, events=(*dump.events, entry))
+
+
 CORRUPTIONS: list[tuple[int, str, Corruption]] = [
     (1, "held", put("vars", b"held", b"1")),
     (1, "slot above capacity", put("vars", b"capacity", b"1")),
@@ -139,6 +145,10 @@ CORRUPTIONS: list[tuple[int, str, Corruption]] = [
     (5, "token twice", renamed("unsettled", b"%d" % NOW, b"%d" % (NOW + 1))),
     (6, "head from the future", put("vars", b"tick", b"0")),
     (6, "seq not given", put("vars", b"seq", b"3")),
+    (6, "event from the future", log(serial=99, tick=1)),
+    (6, "event of a tick to come", log(serial=16, tick=2)),
+    (6, "event out of order", log(serial=3, tick=1)),
+    (6, "events though none are kept", put("vars", b"events", b"0")),
     (7, "negative cost", put("costs", b"bound", b"-1")),
     (8, "idle slot", put("vars", b"capacity", b"9")),
     (9, "grant not counted", edit("sessions", b"a", b"|2|h|1", b"|1|h|1")),

@@ -24,7 +24,7 @@ from hypothesis.stateful import (
 from loco_redis._replies import Status
 from loco_redis.testing import invariants, ops
 from loco_redis.testing.model_dump import dump
-from loco_redis.testing.model_state import rid_of, sequence_of
+from loco_redis.testing.model_state import DEAD, rid_of, sequence_of
 from tests.lua.lockstep import Lockstep
 from tests.servers import DEFAULT, Server
 
@@ -47,6 +47,8 @@ hidden = st.sampled_from((False, False, True))
 seldom = st.sampled_from((False,) * 7 + (True,))
 attempts = st.lists(st.integers(0, 2), min_size=1, max_size=4)
 picks = st.integers(0, 40)
+logs = st.sampled_from((None,) * 6 + (0, 3, 50))
+pauses = st.sampled_from((None,) * 9 + (0, 0, 0, 0, 1))
 
 
 @dataclass
@@ -111,9 +113,10 @@ class Machine(RuleBasedStateMachine):
         capacity=st.sampled_from((1, 1, 2, 3, 0)),
         alpha=alphas,
         limit=st.sampled_from((-1, -1, 0, 2)),
+        events=st.sampled_from((None, 50)),
     )
-    def first(self, capacity: int, alpha: float, limit: int) -> None:
-        self.call(ops.Open("a1", 0, "h|1", capacity, alpha, LEASE, limit))
+    def first(self, capacity: int, alpha: float, limit: int, events: int | None) -> None:
+        self.call(ops.Open("a1", 0, "h|1", capacity, alpha, LEASE, limit, events=events))
         self.call(ops.Open("b", 0, "h|2"))
         self.call(ops.Open("b0", 0, "h|3"))
 
@@ -212,6 +215,45 @@ class Machine(RuleBasedStateMachine):
         task = self.tasks[-1 - pick % len(self.tasks)]
         self.call(ops.CancelTask(*self.clients[session].mint(), task), is_hidden)
 
+    @precondition(lambda self: self.pair.state.requests)
+    @rule(session=sessions, pick=picks, is_hidden=hidden)
+    def evict(self, session: str, pick: int, is_hidden: bool) -> None:
+        """Any session may end a request of any other, and its own."""
+        rids = sorted(self.pair.state.requests)
+        self._evict(session, rids[pick % len(rids)], is_hidden)
+
+    @rule(session=sessions, owner=sessions, back=st.integers(-2, 12), is_hidden=hidden)
+    def evict_anything(self, session: str, owner: str, back: int, is_hidden: bool) -> None:
+        """What has ended long ago, was never a request, or has not come yet."""
+        target = rid_of(owner, max(self.clients[owner].sequence - back, 1))
+        self._evict(session, target, is_hidden)
+
+    def _evict(self, session: str, target: str, is_hidden: bool) -> None:
+        self.call(ops.Evict(*self.clients[session].mint(), target), is_hidden)
+
+    @precondition(lambda self: any(task.state == DEAD for task in self.pair.state.tasks.values()))
+    @rule(session=sessions, pick=picks, is_hidden=hidden)
+    def requeue_a_dead_task(self, session: str, pick: int, is_hidden: bool) -> None:
+        dead = sorted(task.rid for task in self.pair.state.tasks.values() if task.state == DEAD)
+        op = ops.Requeue(*self.clients[session].mint(), dead[pick % len(dead)])
+        self.call(op, is_hidden)
+
+    @rule(session=sessions, other=sessions, agent=agents, is_revived=st.booleans())
+    def wear_out(self, session: str, other: str, agent: bytes, is_revived: bool) -> None:
+        """The lease of a task that may be started once is taken away."""
+        self.pull(session, agent, [1])
+        tasks = self.pair.state.tasks
+        for request, lease in self.pair.state.holders():
+            if lease.task and tasks[lease.task].max_attempts == 1:
+                self._evict(other, request.rid, False)
+        for rid in sorted(task.rid for task in tasks.values() if task.state == DEAD and is_revived):
+            self.call(ops.Requeue(*self.clients[session].mint(), rid))
+
+    @rule(session=sessions, pick=picks, is_hidden=hidden)
+    def requeue(self, session: str, pick: int, is_hidden: bool) -> None:
+        task = self.tasks[-1 - pick % len(self.tasks)]
+        self.call(ops.Requeue(*self.clients[session].mint(), task), is_hidden)
+
     @rule(session=sessions, agent=agents, is_hidden=hidden)
     def register(self, session: str, agent: bytes, is_hidden: bool) -> None:
         self.call(ops.Register(*self.clients[session].mint(), agent, "x|y"), is_hidden)
@@ -226,6 +268,8 @@ class Machine(RuleBasedStateMachine):
         capacity=st.none() | capacities,
         alpha=st.none() | alphas,
         limit=st.sampled_from((None, -1, 0, 2)),
+        events=logs,
+        paused=pauses,
         is_hidden=hidden,
     )
     def reconfigure(
@@ -235,10 +279,18 @@ class Machine(RuleBasedStateMachine):
         capacity: int | None,
         alpha: float | None,
         limit: int | None,
+        events: int | None,
+        paused: int | None,
         is_hidden: bool,
     ) -> None:
         common = self.clients[session].mint()
-        self.call(ops.Reconfigure(*common, version, capacity, alpha, limit), is_hidden)
+        op = ops.Reconfigure(*common, version, capacity, alpha, limit, events=events, paused=paused)
+        self.call(op, is_hidden)
+
+    @precondition(lambda self: self.pair.state.config and self.pair.state.config.paused)
+    @rule(session=sessions)
+    def resume(self, session: str) -> None:
+        self.call(ops.Reconfigure(*self.clients[session].mint(), paused=0))
 
     @rule(session=sessions, is_meant=seldom)
     def maybe_close(self, session: str, is_meant: bool) -> None:
@@ -400,10 +452,23 @@ class GovernedMachine(Machine):
         common = self.clients[lease.session].mint()
         self.call(ops.Throttle(*common, lease.token, pause), is_hidden)
 
-    @rule(session=sessions, pace=st.sampled_from(PACES), is_hidden=hidden)
-    def pace(self, session: str, pace: dict[str, int], is_hidden: bool) -> None:
-        op = ops.Reconfigure(*self.clients[session].mint(), **pace)  # type: ignore[arg-type]
-        self.call(op, is_hidden)
+    @rule(
+        session=sessions,
+        pace=st.sampled_from(PACES),
+        events=logs,
+        paused=pauses,
+        is_hidden=hidden,
+    )
+    def pace(
+        self,
+        session: str,
+        pace: dict[str, int],
+        events: int | None,
+        paused: int | None,
+        is_hidden: bool,
+    ) -> None:
+        given: dict[str, Any] = {**pace, "events": events, "paused": paused}
+        self.call(ops.Reconfigure(*self.clients[session].mint(), **given), is_hidden)
 
     @rule(
         session=sessions,

@@ -69,12 +69,12 @@ local function admit(plan)
   if plan.rate_at then redis.call('HSET', K.accounts, 'r' .. agent, int(plan.rate_at)) end
   if plan.joins then
     redis.call('HSET', K.agents, agent, '')
-    redis.call('HINCRBY', K.accounts, 'n' .. plan.joins, 1)
+    redis.call('HINCRBY', K.accounts, 'n' .. plan.joins, '1')
   end
   post(agent, plan.flags, plan.cost, 0, 0, not string.find(plan.flags, '[de]'))
   if plan.alert then
     redis.call('LPUSH', K.alerts, plan.alert)
-    redis.call('LTRIM', K.alerts, 0, MOST_ALERTS - 1)
+    redis.call('LTRIM', K.alerts, '0', MOST_ALERTS - 1)
   end
   return plan.is_plain and plan.flags == '' and '' or write_terms(plan.cost, plan.tokens, plan.flags)
 end

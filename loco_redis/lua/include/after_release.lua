@@ -8,7 +8,8 @@ local function after_release(request, is_well)
   if is_well and S.effective > 0 and request.token + 0 > S.cut then -- about one slot more for a round of all
     S.effective = S.effective + math.floor(1000000 / S.effective)
     if S.effective >= 1000 * S.capacity then S.effective = 0 end
-    S.limit = S.effective > 0 and math.floor(S.effective / 1000) or S.capacity
+    --@include limit
+    S.limit = limit_now()
   end
   if S.tuning then
     --@include tuning

@@ -1,10 +1,10 @@
 -- A request waits; it may win a slot in this very script.
 --@include wake
 
-local function answer(sequence)
+local function answer(sequence, depth)
   grant_all()
   for _, grant in ipairs(own_grants) do
-    if string.match(grant, '^%d+') + 0 == sequence then return reply_with_grants(GRANTED, S.tick, 0) end
+    if string.match(grant, '^%d+') + 0 == sequence then return reply_with_grants(GRANTED, S.tick, 0, depth) end
   end
-  return reply_with_grants(QUEUED, S.tick, wake())
+  return reply_with_grants(QUEUED, S.tick, wake(), depth)
 end

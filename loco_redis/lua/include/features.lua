@@ -1,24 +1,20 @@
 -- What is switched on besides the plain scheduler, one letter each, and what it keeps in `vars`:
 -- b budgets and ceilings, c caps, p policies, s trust, o SLO, r requests a minute, t tokens a minute,
--- x adaptive capacity, u adaptive alpha, h a hold was asked for by `throttle`.
+-- x adaptive capacity, u adaptive alpha, h a hold was asked for by `throttle`, e events, z paused.
 --@include keys
+--@include limit
 
 local PACING = '^(%d+)|(%d+)|(%d+)|(%d+)|(%d+)|(%d+)$'
 local NOTHING = '0|0|0|0|0|0'
 local TUNING = '^([^|]+)|(%d+)|(%d+)|(%d+)|(%d+)|(%d+)$'
 
--- Slots that may be held: the capacity, or less since a holder was throttled (throttle.lua).
-local function limit_now()
-  return S.effective > 0 and math.min(S.capacity, math.floor(S.effective / 1000)) or S.capacity
-end
-
 local function read_features(features)
-  local v = redis.call('HMGET', K.vars, 'rpm', 'rpm_burst', 'tpm', 'tpm_burst', 'pacing', 'tuning')
+  local v = redis.call('HMGET', K.vars, 'rpm', 'rpm_burst', 'tpm', 'tpm_burst', 'pacing', 'tuning', 'events')
   S.features = features
   S.rpm, S.rpm_burst, S.tpm, S.tpm_burst = (v[1] or 0) + 0, (v[2] or 0) + 0, (v[3] or 0) + 0, (v[4] or 0) + 0
   local requests, tokens, hold, effective, cut, told = string.match(v[5] or NOTHING, PACING)
   S.requests_at, S.tokens_at, S.hold, S.effective = requests + 0, tokens + 0, hold + 0, effective + 0
-  S.cut, S.told, S.pacing = cut + 0, told + 0, v[5] or NOTHING
+  S.cut, S.told, S.pacing, S.events = cut + 0, told + 0, v[5] or NOTHING, (v[7] or 0) + 0
   S.limit = limit_now()
   if v[6] then
     local alpha, competing, ages, squares, total, last = string.match(v[6], TUNING)
@@ -27,7 +23,7 @@ local function read_features(features)
   end
 end
 
-local LETTERS = 'bcpsorxuth'
+local LETTERS = 'bcpsorxuthez'
 
 -- Switches a letter on or off.
 local function set_feature(letter, is_on)
@@ -37,7 +33,10 @@ local function set_feature(letter, is_on)
   end
   S.features = now ~= '' and now or nil
   if S.features and not S.pacing then read_features(now) end
-  if not S.features then redis.call('HDEL', K.vars, 'pacing', 'tuning') end
+  if not S.features then
+    redis.call('HDEL', K.vars, 'pacing', 'tuning')
+    S.pacing = S.pacing and NOTHING -- it is written again, if this script switches something else on
+  end
 end
 
 local function write_features()

@@ -12,6 +12,11 @@ if string.find(S.features, 'c', 1, true) then
     return cap and is_full('h' .. agent, cap)
   end
 end
+S.note = nil
+if string.find(S.features, 'e', 1, true) then
+  --@include note
+  S.note = note
+end
 if string.find(S.features, 's', 1, true) then
   --@include trust
   S.G.judge, S.G.multiplier = judge, multiplier

@@ -8,8 +8,8 @@ local function hold(r, score, waited, has_body)
   if at > 0 then
     slot = table.remove(freed, at)
   else
-    slot = int(redis.call('BITPOS', K.slots, 0))
-    redis.call('SETBIT', K.slots, slot, 1)
+    slot = int(redis.call('BITPOS', K.slots, '0'))
+    redis.call('SETBIT', K.slots, slot, '1')
   end
   redis.call('HSET', K.holders, slot, r.id)
   S.fence = math.max(S.fence + 1, S.raw)
@@ -20,6 +20,10 @@ local function hold(r, score, waited, has_body)
   r.slot, r.token, r.score = slot, int(S.fence), string.format('%.17g', score)
   r.waited, r.since, r.settled = int(waited), int(S.raw), nil
   write_granted(r)
+  if S.note then
+    S.note('granted', r.agent, 'id', r.id, 'task', r.task, 'slot', slot, 'token', r.token, 'weight', int(r.weight), 'score',
+      r.score, 'waited', r.waited)
+  end
   local id = string.sub(r.id, 1, -14)
   local session = session_row(id)
   session.delivered, session.changed = session.delivered + 1, true

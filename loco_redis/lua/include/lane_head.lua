@@ -6,9 +6,9 @@ local function lane_head(agent, lane, newest)
   local from, to = '[' .. agent .. '\0' .. lane, '(' .. agent .. '\0' .. lane .. '~'
   local found
   if newest then
-    found = redis.call('ZREVRANGEBYLEX', K.queue, to, from, 'LIMIT', 0, 1)[1]
+    found = redis.call('ZREVRANGEBYLEX', K.queue, to, from, 'LIMIT', '0', '1')[1]
   else
-    found = redis.call('ZRANGEBYLEX', K.queue, from, to, 'LIMIT', 0, 1)[1]
+    found = redis.call('ZRANGEBYLEX', K.queue, from, to, 'LIMIT', '0', '1')[1]
   end
   if not found then return nil end
   local at = #agent + 3

@@ -5,7 +5,7 @@
 --@include cap_limits
 
 local function front(tenant)
-  local member = redis.call('ZRANGEBYLEX', K.index, '[!' .. tenant .. '\0', '(!' .. tenant .. '\1', 'LIMIT', 0, 1)[1]
+  local member = redis.call('ZRANGEBYLEX', K.index, '[!' .. tenant .. '\0', '(!' .. tenant .. '\1', 'LIMIT', '0', '1')[1]
   if not member then return nil end
   return { seq = string.sub(member, #tenant + 3, #tenant + 18) + 0, agent = string.sub(member, #tenant + 19) }
 end
@@ -15,7 +15,7 @@ local function shift(tenant, agent, leaves, enters)
   local zone, before = is_closed(tenant) and K.parked or K.ready, front(tenant)
   local member = '!' .. tenant .. '\0%016d'
   if leaves then redis.call('ZREM', K.index, string.format(member, leaves) .. agent) end
-  if enters then redis.call('ZADD', K.index, 0, string.format(member, enters) .. agent) end
+  if enters then redis.call('ZADD', K.index, '0', string.format(member, enters) .. agent) end
   local after = front(tenant)
   if before and (not after or before.agent ~= after.agent) then redis.call('ZREM', zone, before.agent) end
   if after then redis.call('ZADD', zone, after.seq, after.agent) end
@@ -24,7 +24,7 @@ end
 -- A bucket of a line that is empty goes at once: when the tenant reaches its cap, `turn` looks for those that
 -- have members.
 local function sweep(bucket)
-  if not redis.call('ZRANGEBYLEX', K.index, '[' .. bucket, '(' .. bucket .. '~', 'LIMIT', 0, 1)[1] then
+  if not redis.call('ZRANGEBYLEX', K.index, '[' .. bucket, '(' .. bucket .. '~', 'LIMIT', '0', '1')[1] then
     redis.call('ZREM', K.buckets, bucket)
   end
 end
@@ -37,7 +37,7 @@ local function turn(tenant, closed)
   redis.call('ZADD', closed and K.parked or K.ready, first.seq, first.agent)
   local from, prefix = '[:' .. tenant .. ':', #tenant + 9
   while true do
-    local member = redis.call('ZRANGEBYLEX', K.index, from, '(:' .. tenant .. ';', 'LIMIT', 0, 1)[1]
+    local member = redis.call('ZRANGEBYLEX', K.index, from, '(:' .. tenant .. ';', 'LIMIT', '0', '1')[1]
     if not member then return end
     local bucket = string.sub(member, 1, prefix)
     if closed then

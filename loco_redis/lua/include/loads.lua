@@ -72,14 +72,14 @@ local function store_load(load)
   end
   redis.call('HSET', K.loads, agent, string.format('%d|%d|%d|%d|%d|%d|%s|%d|%s|%s|%s', q, tick, seq, load.bound, load.durable,
     load.open, load.lane, load.weight, place, load.terms, load.head))
-  if deeper then redis.call('ZADD', K.depth, q, agent) end
-  if moved and home ~= K.index then redis.call('ZADD', home, seq, agent) end
+  if deeper then redis.call('ZADD', K.depth, int(q), agent) end
+  if moved and home ~= K.index then redis.call('ZADD', home, int(seq), agent) end
   if moved and home == K.index and was_home ~= K.index then S.G.shift(S.G.line_of(agent), agent, nil, seq) end
   if is_in and (moved or deeper) then
     local member = index_member(place, q, tick, seq, agent)
-    redis.call('ZADD', K.index, 0, member)
+    redis.call('ZADD', K.index, '0', member)
     if home == K.ready or not S.G.is_closed(S.G.line_of(agent)) then
-      redis.call('ZADD', K.buckets, 'LT', tick, string.sub(member, 1, #place + 4))
+      redis.call('ZADD', K.buckets, 'LT', int(tick), string.sub(member, 1, #place + 4))
       indexed = true
     end
   end

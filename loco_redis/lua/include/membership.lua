@@ -11,12 +11,12 @@ local function join(agent)
   local most = most_of(tenant)
   if not most then return end
   if (redis.call('HGET', K.accounts, 'n' .. tenant) or 0) + 0 >= most + 0 then return most end
-  redis.call('HINCRBY', K.accounts, 'n' .. tenant, 1)
+  redis.call('HINCRBY', K.accounts, 'n' .. tenant, '1')
 end
 
 local function part(agent)
   local tenant = tenant_of(agent)
-  if most_of(tenant) and redis.call('HINCRBY', K.accounts, 'n' .. tenant, -1) == 0 then
+  if most_of(tenant) and redis.call('HINCRBY', K.accounts, 'n' .. tenant, '-1') == 0 then
     redis.call('HDEL', K.accounts, 'n' .. tenant)
   end
 end

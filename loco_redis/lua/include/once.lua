@@ -7,9 +7,10 @@ local function done_before(rid)
   return sequence < session.floor or sequence <= session.tombs and redis.call('ZSCORE', K.tombstones, rid) ~= false
 end
 
-local function leave_tombstone(rid)
-  local sequence, session = string.sub(rid, -12) + 0, session_row(SESSION)
+-- `owner` is the session of the rid, where that is not the calling one.
+local function leave_tombstone(rid, owner)
+  local sequence, session = string.sub(rid, -12) + 0, session_row(owner or SESSION)
   if sequence < session.floor then return end
-  redis.call('ZADD', K.tombstones, 0, rid)
+  redis.call('ZADD', K.tombstones, '0', rid)
   session.tombs, session.changed = math.max(session.tombs, sequence), true
 end

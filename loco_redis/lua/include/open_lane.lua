@@ -3,7 +3,7 @@
 --@include dequeue
 
 local function add_open(load, seq, tick, rid)
-  redis.call('ZADD', K.queue, 0, lane_member(load.agent, 'o', seq, tick, rid))
+  redis.call('ZADD', K.queue, '0', lane_member(load.agent, 'o', seq, tick, rid))
   load.open = load.open + 1
 end
 

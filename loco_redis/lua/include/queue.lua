@@ -10,12 +10,12 @@ end
 local function add_task(load, lane, seq, tick, weight, id, terms)
   local first, older = load.bound + load.durable == 0, seq < load.seq
   if older and not first then
-    redis.call('ZADD', K.queue, 0, lane_member(load.agent, load.lane, load.seq, load.tick, load.head))
+    redis.call('ZADD', K.queue, '0', lane_member(load.agent, load.lane, load.seq, load.tick, load.head))
   end
   if older or first then
     load.seq, load.tick, load.lane, load.weight, load.head, load.terms = seq, tick, lane, weight, id, terms
   else
-    redis.call('ZADD', K.queue, 0, lane_member(load.agent, lane, seq, tick, id))
+    redis.call('ZADD', K.queue, '0', lane_member(load.agent, lane, seq, tick, id))
   end
   load.q = load.q + weight
   if lane == 'b' then load.bound = load.bound + 1 else load.durable = load.durable + 1 end

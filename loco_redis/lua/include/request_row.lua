@@ -7,7 +7,8 @@ local function read_request(rid)
   local r = { id = rid }
   if string.sub(row, 1, 1) == 'W' then
     r.state = 'W'
-    r.lane, r.seq, r.tick, r.weight, r.terms, r.agent = string.match(row, '^W|(%a)|(%d+)|(%d+)|(%d+)|([^|]*)|(.*)$')
+    r.lane, r.seq, r.tick, r.weight, r.since, r.terms, r.agent =
+      string.match(row, '^W|(%a)|(%d+)|(%d+)|(%d+)|(%d+)|([^|]*)|(.*)$')
     r.seq, r.tick, r.weight = r.seq + 0, r.tick + 0, r.weight + 0
   else
     r.state = 'G'

@@ -17,7 +17,7 @@ local FEW, MORE = 2, 8 -- members read of a bucket at first, and then
 local function open_bucket(bucket, oldest, ceiling, m, a, b, best, best_score, best_seq)
   local from, to, chunk, at = '[' .. bucket, '(' .. bucket .. '~', FEW, #bucket
   while true do
-    local members = redis.call('ZRANGEBYLEX', K.index, from, to, 'LIMIT', 0, chunk)
+    local members = redis.call('ZRANGEBYLEX', K.index, from, to, 'LIMIT', '0', chunk)
     if chunk == FEW then
       if not members[1] then
         redis.call('ZREM', K.buckets, bucket)
@@ -58,7 +58,7 @@ end
 -- The best over all buckets: agent and score. `first` is the candidate with the oldest head: nobody wins a
 -- tie against it, so buckets that could only tie are not opened.
 local function search_buckets(a, b, max_q, first)
-  local buckets = redis.call('ZRANGE', K.buckets, 0, -1, 'WITHSCORES')
+  local buckets = redis.call('ZRANGE', K.buckets, '0', '-1', 'WITHSCORES')
   local ceilings, bounds, tick = {}, {}, S.tick -- ceilings by bucket of Q: no Q in it is above
   for at = 1, #buckets / 2 do
     local bucket = buckets[2 * at - 1]

@@ -4,11 +4,13 @@
 local S -- nil where there is no scheduler (any more)
 
 local function read_state()
-  local v = redis.call('HMGET', K.vars, 'capacity', 'alpha', 'lease', 'max_waiters', 'version', 'counters')
+  local v = redis.call('HMGET', K.vars, 'counters', 'config')
   if not v[1] then return end
+  local capacity, alpha, lease, max_waiters, version = string.match(v[2], '^(%d+)|([^|]+)|(%d+)|(-?%d+)|(%d+)$')
   local serial, tick, seq, fence, held, waiting, peak, granted, released, reclaimed, raw, vnow, due, features =
-    string.match(v[6], '^(%d+)|(%d+)|(%d+)|(%d+)|(%d+)|(%d+)|(%d+)|(%d+)|(%d+)|(%d+)|(%d+)|(%d+)|(%d+)|(%a*)$')
-  S = { capacity = v[1] + 0, alpha = v[2] + 0, lease = v[3] + 0, max_waiters = v[4] + 0, version = v[5] + 0,
+    string.match(v[1], '^(%d+)|(%d+)|(%d+)|(%d+)|(%d+)|(%d+)|(%d+)|(%d+)|(%d+)|(%d+)|(%d+)|(%d+)|(%d+)|(%a*)$')
+  S = { capacity = capacity + 0, alpha = alpha + 0, lease = lease + 0, max_waiters = max_waiters + 0, version = version + 0,
+    set_alpha = alpha, -- as it was set; the one in force may tune itself
     serial = serial + 0, tick = tick + 0, seq = seq + 0, fence = fence + 0, held = held + 0, waiting = waiting + 0,
     peak = peak + 0, granted = granted + 0, released = released + 0, reclaimed = reclaimed + 0, raw = raw + 0,
     vnow = vnow + 0, due = due + 0 }

@@ -5,11 +5,11 @@
 
 -- A field is new: it may be one too many.
 local function bound(dimension, value, amount, most, other)
-  if redis.call('HINCRBY', K.tallies, '#' .. dimension, 1) <= most or value == other then return end
+  if redis.call('HINCRBY', K.tallies, '#' .. dimension, '1') <= most or value == other then return end
   redis.call('HDEL', K.tallies, dimension .. '\0' .. value)
-  redis.call('HINCRBY', K.tallies, '#' .. dimension, -1)
+  redis.call('HINCRBY', K.tallies, '#' .. dimension, '-1')
   if redis.call('HINCRBY', K.tallies, dimension .. '\0' .. other, int(amount)) == amount then
-    redis.call('HINCRBY', K.tallies, '#' .. dimension, 1)
+    redis.call('HINCRBY', K.tallies, '#' .. dimension, '1')
   end
 end
 
@@ -18,7 +18,7 @@ local function tally(dimension, value, amount)
   local total = redis.call('HINCRBY', K.tallies, dimension .. '\0' .. value, int(amount))
   if total == 0 then
     redis.call('HDEL', K.tallies, dimension .. '\0' .. value)
-    redis.call('HINCRBY', K.tallies, '#' .. dimension, -1)
+    redis.call('HINCRBY', K.tallies, '#' .. dimension, '-1')
   elseif total == amount then
     bound(dimension, value, amount, 10000, '__other__')
   end

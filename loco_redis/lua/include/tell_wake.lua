@@ -4,7 +4,7 @@
 
 -- The session of somebody who waits for that moment is told when to look, once.
 local function tell_wake()
-  local load = load_of(redis.call('ZRANGE', K.ready, 0, 0)[1])
+  local load = load_of(redis.call('ZRANGE', K.ready, '0', '0')[1])
   local id = load.lane == 'b' and load.head or lane_head(load.agent, load.open > 0 and 'o' or 'b').id
   redis.call('PUBLISH', CHANNEL .. string.sub(id, 1, -14), 'wake|' .. int(wake()))
   S.told = S.wake

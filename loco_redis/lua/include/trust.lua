@@ -35,7 +35,7 @@ local function judge(agent, signal, waited)
   local score, counts, known = trust_of(agent, half_life)
   if not known then
     if (redis.call('HGET', K.accounts, '#s') or 0) + 0 >= MOST_TRUSTED then return end
-    redis.call('HINCRBY', K.accounts, '#s', 1)
+    redis.call('HINCRBY', K.accounts, '#s', '1')
   end
   local seen = { signal }
   if signal == 'success' and waited * 2 <= target then seen[2] = 'fast' end

@@ -30,17 +30,6 @@ local function grant_all()
   until not agent or S.wake or S.held >= S.limit or S.waiting == 0
 end
 
--- Ends expired sessions, the earliest deadline first, as far as 100 units go.
-local function reap()
-  --@include end_session
-  while reaped < 100 do
-    local first = redis.call('ZRANGE', K.deadlines, 0, 0, 'WITHSCORES')
-    S.due = (first[2] or 0) + 0
-    if S.due == 0 or S.due > S.vnow then return end
-    reaped = reaped + end_session(first[1], 100 - reaped)
-  end
-end
-
 -- Steps 1 to 3. Time passes for leases only while scripts run: a gap longer than half a lease (the
 -- server stood still, was restarted, its clock was set) counts as none, so that nobody expires by it.
 -- Without a scheduler S stays nil.
@@ -56,6 +45,7 @@ local function begin(works_when_full)
   end
   if S.due > 0 and S.due <= S.vnow then
     if works_when_full then redis.call('HDEL', K.vars, '') end -- README.md, rule 5
+    --@include reap
     reap()
     grant_all()
   end
@@ -94,6 +84,10 @@ local function write(status, ...)
     end
     --@include features
     write_features()
+    if S.noted then
+      --@include write_events
+      write_events()
+    end
   end
   if S.accounts then
     --@include write_accounts
@@ -106,7 +100,7 @@ local function write(status, ...)
     end
   end
   for _, slot in ipairs(freed) do
-    redis.call('SETBIT', K.slots, slot, 0)
+    redis.call('SETBIT', K.slots, slot, '0')
     redis.call('HDEL', K.holders, slot)
   end
   if purge_below then
@@ -115,13 +109,6 @@ local function write(status, ...)
   if indexed and S.waiting == 0 then redis.call('DEL', K.buckets) end
   if held_before and S.held == 0 then redis.call('DEL', K.slots) end
   return { status, S.serial, ... }
-end
-
--- A reply without grants: those made to requests of the calling session are told by hints.
-local function reply(status, ...)
-  local values = write(status, ...)
-  for _, grant in ipairs(own_grants) do redis.call('PUBLISH', CHANNEL .. SESSION, grant) end
-  return values
 end
 
 -- A reply that ends with the grants made to requests of the calling session.

@@ -2,6 +2,6 @@
 --@include keys
 
 local function write_waiting(r)
-  redis.call('HSET', K.requests, r.id, string.format('W|%s|%d|%d|%d|%s|', r.lane, r.seq, r.tick, r.weight,
-    r.terms) .. r.agent)
+  redis.call('HSET', K.requests, r.id, string.format('W|%s|%d|%d|%d|%d|%s|', r.lane, r.seq, r.tick, r.weight,
+    r.since, r.terms) .. r.agent)
 end

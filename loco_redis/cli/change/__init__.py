@@ -1,0 +1,1 @@
+"""Commands that change something for the whole fleet, at once."""

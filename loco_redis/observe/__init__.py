@@ -1,0 +1,17 @@
+"""Looking at the state of resources without taking part: no session, nothing written.
+
+| module | what |
+|---|---|
+| `observer` | `Observer`: one resource: its numbers, agents, holders, waiters, sessions, tasks |
+| `registry` | which resources there are in a server |
+| `explain` | why an agent waits: the ranking by L(i), and what blocks it |
+| `events` | the decision log; `tail` follows it |
+| `link` | the connection, blocking, and what its errors mean |
+"""
+
+from loco_redis.observe.events import Event
+from loco_redis.observe.link import Link
+from loco_redis.observe.observer import Observer
+from loco_redis.observe.registry import resource_names
+
+__all__ = ["Event", "Link", "Observer", "resource_names"]
