@@ -80,7 +80,7 @@ class Scan:
 
 
 def run(
-    process: EmbeddedServer, *, agents: int = 10_000, slices: int = 9, turns: int = 20
+    process: EmbeddedServer, *, agents: int = 10_000, slices: int = 9, turns: int = 60
 ) -> list[Figure]:
     """One row: how many times faster, at the least favourable alpha."""
     with (

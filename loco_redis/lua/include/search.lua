@@ -73,7 +73,8 @@ local function search_buckets(a, b, max_q, first)
     bounds[at] = #bucket > 4 and trust_in(bucket) * bound or bound
   end
   local best, best_seq = first.agent, first.seq
-  local best_score = trust_in(first.place .. '0000') * (a * first.q + b * (tick - first.tick))
+  local trust = first.place ~= '' and trust_in(first.place .. '0000') or 1
+  local best_score = trust * (a * first.q + b * (tick - first.tick))
   while true do
     local widest, bound = nil, -1
     for at = 1, #bounds do
