@@ -15,7 +15,7 @@ import redis
 from loco_redis._replies import AcquireReply, Grant
 from loco_redis._scripts import VERBS, Command, Scripts
 from loco_redis.governance._rules import packed
-from loco_redis.models import Snapshot
+from loco_redis.snapshots import Snapshot
 
 T = TypeVar("T")
 Weights = Literal["equal", "random", "continuous"]

@@ -49,17 +49,9 @@ from .governance import (
 from .lease import Lease
 from .metrics import SchedulerMetrics
 from .metrics.enable import enable_opentelemetry, enable_prometheus
-from .models import (
-    Agent,
-    AgentSnapshot,
-    Holder,
-    SessionSnapshot,
-    SharedResource,
-    Snapshot,
-    Task,
-    Waiter,
-)
+from .models import Agent, SharedResource, Task
 from .scheduler import AsyncLOCOScheduler
+from .snapshots import AgentSnapshot, Holder, SessionSnapshot, Snapshot, Waiter
 
 __all__ = [
     "AccessPolicy",

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, NamedTuple, Self
 
-from loco_redis.models import AgentSnapshot, Holder, SessionSnapshot, Snapshot, Waiter
+from loco_redis.snapshots import AgentSnapshot, Holder, SessionSnapshot, Snapshot, Waiter
 
 
 class Status(IntEnum):

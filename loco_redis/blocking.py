@@ -13,8 +13,9 @@ from loco_redis._holding import Holding, Nested, Wish
 from loco_redis._loop_thread import LoopThread, Undo
 from loco_redis.errors import ShutdownError
 from loco_redis.lease import BaseLease, enter_context, leave_context
-from loco_redis.models import Agent, AgentSnapshot, SharedResource, Snapshot, Task
+from loco_redis.models import Agent, SharedResource, Task
 from loco_redis.scheduler import AsyncLOCOScheduler
+from loco_redis.snapshots import AgentSnapshot, Snapshot
 
 T = TypeVar("T")
 

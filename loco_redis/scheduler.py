@@ -37,16 +37,9 @@ from loco_redis.governance._refusals import error_of
 from loco_redis.governance._rules import cap, packed
 from loco_redis.lease import Lease
 from loco_redis.metrics import SchedulerMetrics
-from loco_redis.models import (
-    Agent,
-    AgentSnapshot,
-    SharedResource,
-    Snapshot,
-    Task,
-    encode_body,
-    given,
-)
+from loco_redis.models import Agent, SharedResource, Task, encode_body, given
 from loco_redis.operations import Operations
+from loco_redis.snapshots import AgentSnapshot, Snapshot
 
 
 class AsyncLOCOScheduler:

@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from loco_redis.cli._console import seconds, shown, table
-from loco_redis.models import Holder, SessionSnapshot, Waiter
+from loco_redis.snapshots import Holder, SessionSnapshot, Waiter
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from loco_redis.metrics.process import BOUNDS, Latencies, ProcessFigures
 from loco_redis.metrics.reading import Reading
 from loco_redis.metrics.tallies import OTHER
 from loco_redis.metrics.waits import Cells, wait_times
-from loco_redis.models import AgentSnapshot
+from loco_redis.snapshots import AgentSnapshot
 
 _MICROSECONDS = 1_000_000
 # Octaves: bucket n ends at 2**n - 1, so bounds are exact; from 1 ms to 71 minutes, 0 to 1M ticks.

@@ -10,10 +10,10 @@ from loco_redis._replies import Standing
 from loco_redis._rows import AccountRow
 from loco_redis.governance.slo import SLOState
 from loco_redis.governance.trust import decayed
-from loco_redis.models import AgentSnapshot, Snapshot
 from loco_redis.observe.figures import Figures, read_figures
 from loco_redis.observe.observer import Observer, Requests
 from loco_redis.observe.rules import Rules, slo_rule, slo_waits, trust_rule
+from loco_redis.snapshots import AgentSnapshot, Snapshot
 
 _MICROSECONDS = 1_000_000
 

@@ -6,8 +6,8 @@ import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from loco_redis._scripts import SCHEMA
-from loco_redis.models import SessionSnapshot, Snapshot
 from loco_redis.observe.diagnosis import Finding, note, ok, span, wrong
+from loco_redis.snapshots import SessionSnapshot, Snapshot
 from loco_redis.testing import invariants
 from loco_redis.testing.dump import Dump
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from loco_redis._replies import Standing
 from loco_redis._rows import LoadRow
-from loco_redis.models import Snapshot
+from loco_redis.snapshots import Snapshot
 
 #: The place of an agent that holds as many slots as it may.
 _AT_ITS_CAP = "c"

@@ -12,7 +12,11 @@ from loco_redis._rows import LeaseRow, LoadRow, RequestRow, SessionRow, TaskRow,
 from loco_redis._scripts import Scripts
 from loco_redis.errors import LocoRedisError, UnknownAgentError, UnknownResourceError
 from loco_redis.governance._refusals import error_of
-from loco_redis.models import (
+from loco_redis.observe import events, explain
+from loco_redis.observe.events import Event
+from loco_redis.observe.explain import Ranking
+from loco_redis.observe.link import Link
+from loco_redis.snapshots import (
     AgentSnapshot,
     Holder,
     SessionSnapshot,
@@ -20,10 +24,6 @@ from loco_redis.models import (
     TaskSnapshot,
     Waiter,
 )
-from loco_redis.observe import events, explain
-from loco_redis.observe.events import Event
-from loco_redis.observe.explain import Ranking
-from loco_redis.observe.link import Link
 
 _SCOPES = 500  # looked at by one call
 _STATES = {"Q": "queued", "R": "running", "D": "dead"}

@@ -6,7 +6,7 @@ from copy import copy
 
 from loco_redis import _replies as replies
 from loco_redis._replies import Status
-from loco_redis.models import AgentSnapshot, Holder, SessionSnapshot, Snapshot, Waiter
+from loco_redis.snapshots import AgentSnapshot, Holder, SessionSnapshot, Snapshot, Waiter
 from loco_redis.testing import model_pacing as pacing
 from loco_redis.testing import ops
 from loco_redis.testing.model_grant import scores, told

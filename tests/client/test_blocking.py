@@ -205,7 +205,7 @@ def test_no_job_outlives_its_loop() -> None:
     """A thread that waits for one when the loop is stopped is told, and does not wait for ever."""
     loop = LoopThread("test")
     with ThreadPoolExecutor() as threads:
-        waiting = threads.submit(loop.run, asyncio.sleep(3600))
+        waiting = threads.submit(loop.run, asyncio.Event().wait())
         wait_until(lambda: loop.running and asyncio.all_tasks(loop.start()))
         loop.stop()
         with pytest.raises(CancelledError):

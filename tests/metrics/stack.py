@@ -14,7 +14,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -226,7 +225,8 @@ def main() -> None:
     with running() as stack:
         stack.start_prometheus()
         stack.eventually("figures", lambda: stack.ask("loco_redis_up"))
-        time.sleep(30)  # until rates have something to go by
+        scrapes = "count_over_time(loco_redis_up[1m]) >= 60"  # rates have something to go by
+        stack.eventually("a minute of figures", lambda: stack.ask(scrapes), 90)
         lines = ["| panel | query | answer |", "|---|---|---|"]
         for title, _, expression in panel_queries():
             rows = stack.ask(filled_in(expression))

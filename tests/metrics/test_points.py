@@ -13,9 +13,9 @@ from loco_redis.metrics.catalogue import METRICS, Distribution, Kind, Points
 from loco_redis.metrics.points import _bounded, _octaves, process_points, resource_points
 from loco_redis.metrics.process import ProcessFigures
 from loco_redis.metrics.reading import Reading
-from loco_redis.models import AgentSnapshot, Waiter
 from loco_redis.observe.figures import Figures
 from loco_redis.observe.observer import Requests
+from loco_redis.snapshots import AgentSnapshot, Waiter
 from tests.snapshots import made
 
 AGENTS = 7

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from loco_redis.models import SessionSnapshot, Snapshot
 from loco_redis.observe import condition, diagnosis
 from loco_redis.observe.diagnosis import Unknown
+from loco_redis.snapshots import SessionSnapshot, Snapshot
 from tests.snapshots import made
 
 NOW = 1_700_000_000.0

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from loco_redis._validate import shown
 from loco_redis.cli._errors import Refused
 from loco_redis.config import Settings
-from loco_redis.models import SharedResource, Snapshot
+from loco_redis.models import SharedResource
+from loco_redis.snapshots import Snapshot
 
 Value = int | float | bool | None
 

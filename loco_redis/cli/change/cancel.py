@@ -15,9 +15,9 @@ from loco_redis.cli._errors import Broken
 from loco_redis.cli._options import resource_options, yes_option
 from loco_redis.cli._rows import HolderRow, WaiterRow, holder_rows, process, waiter_rows
 from loco_redis.errors import TaskRunningError, UnknownRequestError, UnknownTaskError
-from loco_redis.models import TaskSnapshot
 from loco_redis.observe import Observer
 from loco_redis.scheduler import AsyncLOCOScheduler
+from loco_redis.snapshots import TaskSnapshot
 
 
 @dataclass(frozen=True)

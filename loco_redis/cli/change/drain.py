@@ -18,9 +18,9 @@ from loco_redis.cli._console import make_console, seconds
 from loco_redis.cli._errors import Broken
 from loco_redis.cli._options import Duration, between, resource_options
 from loco_redis.cli._rows import HolderRow, holder_rows, holders_table
-from loco_redis.models import Snapshot
 from loco_redis.observe import Observer
 from loco_redis.scheduler import AsyncLOCOScheduler
+from loco_redis.snapshots import Snapshot
 
 _LOOK = 0.1  # seconds between looks at the holders
 _LISTED = 20

@@ -18,8 +18,8 @@ from loco_redis.cli._rights import rights_named
 from loco_redis.cli._target import open_target
 from loco_redis.cli.change._units import counted
 from loco_redis.errors import UnknownResourceError
-from loco_redis.models import SessionSnapshot, Snapshot
 from loco_redis.observe import Observer, resource_names
+from loco_redis.snapshots import SessionSnapshot, Snapshot
 
 _LISTED = 10
 

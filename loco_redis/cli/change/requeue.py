@@ -14,9 +14,9 @@ from loco_redis.cli._errors import Broken
 from loco_redis.cli._options import resource_options, yes_option
 from loco_redis.cli.change._units import counted
 from loco_redis.errors import TaskAliveError, UnknownTaskError
-from loco_redis.models import TaskSnapshot
 from loco_redis.observe import Observer
 from loco_redis.scheduler import AsyncLOCOScheduler
+from loco_redis.snapshots import TaskSnapshot
 
 _LISTED = 20
 

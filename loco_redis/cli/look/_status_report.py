@@ -10,8 +10,8 @@ from typing import NamedTuple
 from loco_redis.cli._console import seconds
 from loco_redis.cli._rows import HolderRow, holder_rows
 from loco_redis.errors import UnknownAgentError
-from loco_redis.models import Snapshot, Waiter
 from loco_redis.observe import Observer
+from loco_redis.snapshots import Snapshot, Waiter
 
 _ROWS = 5
 

@@ -10,8 +10,8 @@ from rich.text import Text
 
 from loco_redis.cli._console import shown, table
 from loco_redis.cli._rows import cut
-from loco_redis.models import TaskSnapshot
 from loco_redis.observe import Observer
+from loco_redis.snapshots import TaskSnapshot
 
 _STYLES = {"running": "green", "dead": "red"}
 

@@ -11,8 +11,8 @@ from typing import Self
 
 from loco_redis.cli.look._top_report import Look, look
 from loco_redis.errors import LocoRedisError
-from loco_redis.models import Snapshot
 from loco_redis.observe import Observer
+from loco_redis.snapshots import Snapshot
 
 _LEAST_PAUSE = 0.05  # seconds between two looks, however long they take
 _PATIENCE = 0.5  # for the end of a look under way when it is over

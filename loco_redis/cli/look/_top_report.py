@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from loco_redis.cli._rows import HolderRow, holder_rows
-from loco_redis.models import AgentSnapshot, Snapshot, Waiter
 from loco_redis.observe import Observer
+from loco_redis.snapshots import AgentSnapshot, Snapshot, Waiter
 
 #: By `--sort-by`: what comes first has the least key; ties as they would be granted.
 SORTS: dict[str, Callable[[AgentSnapshot], Any]] = {

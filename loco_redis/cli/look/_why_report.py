@@ -9,9 +9,9 @@ from loco_redis.cli._errors import Broken
 from loco_redis.cli._rows import HolderRow, WaiterRow, holder_rows, waiter_rows
 from loco_redis.errors import BackpressureError, UnknownAgentError
 from loco_redis.governance._stored import left_of
-from loco_redis.models import Snapshot
 from loco_redis.observe import Observer, explain
 from loco_redis.observe.explain import Blocker, Ranked
+from loco_redis.snapshots import Snapshot
 
 _OWN_REQUESTS, _BEFORE, _HOLDERS = 5, 10, 10
 

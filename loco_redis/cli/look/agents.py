@@ -13,8 +13,8 @@ from loco_redis.cli._options import agent_option, json_option, limit_option, res
 from loco_redis.cli._report import documented, emit
 from loco_redis.cli._rows import cut
 from loco_redis.cli._target import open_target
-from loco_redis.models import AgentSnapshot
 from loco_redis.observe import Observer
+from loco_redis.snapshots import AgentSnapshot
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from loco_redis.cli.play import _oracle
 from loco_redis.cli.play._oracle import Held
 from loco_redis.cli.play._stats import AgentFigures, Percentiles
 from loco_redis.cli.play._workers import Message
-from loco_redis.models import Holder, Snapshot
+from loco_redis.snapshots import Holder, Snapshot
 
 
 @dataclass(frozen=True, slots=True)

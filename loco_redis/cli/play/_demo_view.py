@@ -15,7 +15,7 @@ from loco_redis.cli._console import table, verdict
 from loco_redis.cli.play._demo_story import Decision, Kill, Story
 from loco_redis.cli.play._render import agents_table, colour, figures_json
 from loco_redis.cli.play._stats import AgentFigures, Percentiles
-from loco_redis.models import AgentSnapshot, Holder, Snapshot
+from loco_redis.snapshots import AgentSnapshot, Holder, Snapshot
 
 AGENTS = ("webhook", "chat", "analyst", "embed", "batch")
 _BAR = 12  # characters

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from loco_redis.cli.play import _demo_view as view
 from loco_redis.cli.play._demo_story import Decision, Story
-from loco_redis.models import Snapshot
+from loco_redis.snapshots import Snapshot
 
 
 class Lines:

@@ -20,7 +20,7 @@ from loco_redis.cli.play._demo_story import Kill, Story
 from loco_redis.cli.play._running import Stage, perform
 from loco_redis.cli.play._screen import Lines, screen_for
 from loco_redis.cli.play._workers import Message, Worker, direct, start_all, tell_all
-from loco_redis.models import Holder, Snapshot
+from loco_redis.snapshots import Holder, Snapshot
 
 WORKERS = 3
 CAPACITY = 3

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from loco_redis.cli.play._demo_story import Kill, Story
-from loco_redis.models import AgentSnapshot, Holder, SessionSnapshot, Snapshot
+from loco_redis.snapshots import AgentSnapshot, Holder, SessionSnapshot, Snapshot
 from tests.snapshots import made
 
 PIDS = {11: "worker-1", 12: "worker-2"}

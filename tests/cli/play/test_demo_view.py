@@ -10,7 +10,7 @@ from rich.console import Console, RenderableType
 
 from loco_redis.cli.play import _demo_view as view
 from loco_redis.cli.play._demo_story import Story
-from loco_redis.models import AgentSnapshot
+from loco_redis.snapshots import AgentSnapshot
 from tests.cli.play.stories import TASK, good_story, granted, holder, snapshot
 
 
