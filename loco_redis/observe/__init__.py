@@ -6,6 +6,8 @@
 | `registry` | which resources there are in a server |
 | `explain` | why an agent waits: the ranking by L(i), and what blocks it |
 | `events` | the decision log; `tail` follows it |
+| `rules`, `figures` | rules and accounts of governance; costs, waits, refusals |
+| `diagnosis`, `condition` | what `doctor` finds of a server, of a resource |
 | `link` | the connection, blocking, and what its errors mean |
 """
 
