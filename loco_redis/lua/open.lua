@@ -10,12 +10,14 @@ local CHANNEL, SESSION, seen, info, schema, capacity, alpha, lease, max_waiters,
 --@include renew
 --@include config
 
+-- What another version has stored may not even be readable.
+local stored_schema = redis.call('HGET', K.vars, 'schema')
+if stored_schema and stored_schema ~= schema then return { MISMATCH, 0, 'schema', stored_schema } end
 read_state()
 if S then
-  local stored = redis.call('HMGET', K.vars, 'schema', unpack(PACE))
-  local known = { stored[1], int(S.capacity), S.set_alpha, int(S.lease), int(S.max_waiters), unpack(stored, 2) }
-  local asked = { schema, capacity, alpha, lease, max_waiters, rpm, rpm_burst, tpm, tpm_burst, adaptive, auto_tune, events, paused }
-  for i, field in ipairs({ 'schema', 'capacity', 'alpha', 'lease', 'max_waiters', unpack(PACE) }) do
+  local known = { int(S.capacity), S.set_alpha, int(S.lease), int(S.max_waiters), unpack(redis.call('HMGET', K.vars, unpack(PACE))) }
+  local asked = { capacity, alpha, lease, max_waiters, rpm, rpm_burst, tpm, tpm_burst, adaptive, auto_tune, events, paused }
+  for i, field in ipairs({ 'capacity', 'alpha', 'lease', 'max_waiters', unpack(PACE) }) do
     local value = known[i] or '0'
     if asked[i] ~= '' and asked[i] ~= value then return { MISMATCH, 0, field, value } end
   end

@@ -18,8 +18,9 @@ from loco_redis import (
     SharedResource,
     ShutdownError,
 )
+from loco_redis._keys import Keys
 from loco_redis._outbox import Answer, Outbox
-from tests.schedulers import Schedulers
+from tests.schedulers import NAME, Schedulers
 
 
 async def test_opens_on_first_use(schedulers: Schedulers) -> None:
@@ -35,6 +36,17 @@ async def test_opens_on_first_use(schedulers: Schedulers) -> None:
     assert "closed" in repr(scheduler)
     with pytest.raises(ShutdownError):
         await scheduler.snapshot()
+
+
+async def test_what_another_version_has_stored_is_left_alone(schedulers: Schedulers) -> None:
+    """Whatever its rows look like: the schema's number is looked at first, nothing is written."""
+    client, key = schedulers.server.client, Keys(NAME).vars
+    client.hset(key, mapping={"schema": "99", "counters": "of another form"})
+    with pytest.raises(ConfigMismatchError, match="schema"):
+        async with schedulers():
+            pass
+    assert client.hgetall(key) == {b"schema": b"99", b"counters": b"of another form"}
+    client.delete(key)
 
 
 async def test_concurrent_first_uses_open_one_session(schedulers: Schedulers) -> None:
