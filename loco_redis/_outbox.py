@@ -31,6 +31,7 @@ T = TypeVar("T")
 REPLY_TIMEOUT = 5.0
 _TICK = 0.1
 _BACKOFF_FIRST, _BACKOFF_MOST = 0.02, 1.0
+_CLOSED = "the scheduler was closed"
 _EAGER = 16  # with fewer under way a command does not wait for the end of the turn
 
 _log = logging.getLogger("loco_redis")
@@ -64,6 +65,7 @@ class Outbox:
         self._direct: asyncio.StreamWriter | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._idle = asyncio.Event()
+        self._ending = self._closed = False
         self._backoff = _BACKOFF_FIRST
         self.failure: BaseException | None = None
 
@@ -74,6 +76,14 @@ class Outbox:
     def start(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._task = self._loop.create_task(self._run(), name="loco_redis.outbox")
+        self._task.add_done_callback(self._go_on)
+
+    def _go_on(self, _: object = None) -> None:
+        """Whoever ends an event loop cancels all its tasks, and this one's, too. It is needed once
+        more: for what is given back, and for the session's goodbye."""
+        left = self._queue or self._unloaded or self._inflight
+        if left and self._task.done() and not self._ending:
+            self.start()
 
     async def aclose(self, timeout: float) -> None:
         """Send what is queued and wait for its replies, at most `timeout` seconds; then end."""
@@ -85,11 +95,13 @@ class Outbox:
         except TimeoutError:
             _log.warning("closing with %d calls to Redis unanswered", len(self._awaited()))
         finally:
+            self._ending = True
             await end(self._task)
             if self._timer is not None:
                 self._timer.cancel()
+            self._closed = True
             for entry in self._awaited():
-                entry.finish(self.unavailable("the scheduler was closed"))
+                entry.finish(self.unavailable(_CLOSED))
 
     def post(
         self,
@@ -141,7 +153,12 @@ class Outbox:
         return future
 
     def _push(self, entry: Entry) -> Entry:
+        if self._closed:
+            self._loop.call_soon(entry.finish, self.unavailable(_CLOSED))
+            return entry
         self._queue.append(entry)
+        if self._task.done():
+            self._go_on()
         if self._direct is not None and len(self._inflight) < _EAGER:
             self._direct.writelines(self._take())
         else:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 
-from loco_redis import LeaseLostError, ShutdownError
+from loco_redis import BackendUnavailableError, LeaseLostError, ShutdownError
 from tests.schedulers import Schedulers
 from tests.waiting import eventually
 
@@ -99,3 +100,34 @@ async def test_many_waiters_close_quickly(schedulers: Schedulers) -> None:
     await scheduler.aclose()
     results = await asyncio.gather(*waiters, return_exceptions=True)
     assert {type(result) for result in results} == {ShutdownError}
+
+
+async def test_settling_after_closing(schedulers: Schedulers) -> None:
+    """It fails at once, instead of waiting for a Redis that nobody talks to."""
+    scheduler = schedulers()
+    handle = await scheduler.acquire_start("a")
+    await scheduler.aclose()
+    with pytest.raises(BackendUnavailableError, match="the scheduler was closed"):
+        async with asyncio.timeout(1):
+            await handle.lease.settle(1.0)
+
+
+async def test_the_end_of_a_loop(schedulers: Schedulers) -> None:
+    """`asyncio.run` cancels all tasks, ours as well: a with-block that is left by that gives back
+    its slot and its session all the same, and at once."""
+    entered: list[float] = []
+
+    async def work() -> None:
+        async with schedulers() as scheduler, scheduler.acquire("a"):
+            entered.append(time.monotonic())
+            await asyncio.Event().wait()
+
+    async def main() -> None:
+        _tasks.append(asyncio.create_task(work()))
+        await eventually(lambda: entered)
+
+    _tasks: list[asyncio.Task[None]] = []
+    await asyncio.to_thread(asyncio.run, main())
+    assert time.monotonic() - entered[0] < 1.5
+    assert _tasks[0].cancelled()
+    assert schedulers.dump().sessions == {}
