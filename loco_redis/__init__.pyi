@@ -2,6 +2,7 @@
 
 from ._acquisition import AcquireHandle
 from .blocking import BlockingLease, LOCOScheduler
+from .context import agent
 from .errors import (
     AcquireTimeoutError,
     AgentBusyError,
@@ -51,6 +52,15 @@ from .metrics import SchedulerMetrics
 from .metrics.enable import enable_opentelemetry, enable_prometheus
 from .models import Agent, SharedResource, Task
 from .scheduler import AsyncLOCOScheduler
+from .shortcuts import (
+    configure,
+    get_blocking_scheduler,
+    get_scheduler,
+    reset,
+    scheduled,
+    set_budget,
+    wrap,
+)
 from .snapshots import AgentSnapshot, Holder, SessionSnapshot, Snapshot, Waiter
 
 __all__ = [
@@ -108,6 +118,14 @@ __all__ = [
     "UnknownTaskError",
     "UnknownTenantError",
     "Waiter",
+    "agent",
+    "configure",
     "enable_opentelemetry",
     "enable_prometheus",
+    "get_blocking_scheduler",
+    "get_scheduler",
+    "reset",
+    "scheduled",
+    "set_budget",
+    "wrap",
 ]

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, cast
 
 from loco_redis._holding import Holding, Wish
-from loco_redis.lease import Lease, enter_context, leave_context
+from loco_redis.lease import BaseLease, Lease, enter_context, leave_context
 
 if TYPE_CHECKING:
     from loco_redis.scheduler import AsyncLOCOScheduler
@@ -53,7 +53,7 @@ class Acquisition:
         if holding.shared:
             return
         leave_context(lease)
-        if lease._interruption and self._was_interrupted(lease, exc):
+        if lease._interruption and was_interrupted(lease, exc):
             error = lease._error()
             await holding.leave(error)
             raise error from exc
@@ -61,13 +61,14 @@ class Acquisition:
         if lease.lost and exc is None and self._scheduler._cancels:
             raise lease._error()
 
-    def _was_interrupted(self, lease: Lease, exc: BaseException | None) -> bool:
-        """We have cancelled the body: take that back, as asyncio.timeout does. False when somebody
-        else has cancelled it, too, or when it raised something of its own."""
-        body = asyncio.current_task()
-        assert body is not None
-        mine_alone = body.uncancel() <= lease._cancelling
-        return exc is None or (mine_alone and isinstance(exc, asyncio.CancelledError))
+
+def was_interrupted(lease: BaseLease, exc: BaseException | None) -> bool:
+    """We have cancelled the body: take that back, as asyncio.timeout does. False when somebody else
+    has cancelled it, too, or when it raised something of its own."""
+    body = asyncio.current_task()
+    assert body is not None
+    mine_alone = body.uncancel() <= lease._cancelling
+    return exc is None or (mine_alone and isinstance(exc, asyncio.CancelledError))
 
 
 class AcquireHandle:
@@ -83,6 +84,11 @@ class AcquireHandle:
         lease = self._holding.lease
         assert lease is not None
         return cast(Lease, lease)
+
+    @property
+    def shared(self) -> bool:
+        """The lease is an outer one (`nested="share"`): releasing the handle leaves it as it is."""
+        return self._holding.shared
 
     @property
     def agent_id(self) -> str:

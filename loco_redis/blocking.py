@@ -94,6 +94,11 @@ class BlockingHandle:
     def lease(self) -> BlockingLease:
         return cast(BlockingLease, self._holding.lease)
 
+    @property
+    def shared(self) -> bool:
+        """As `AcquireHandle.shared`."""
+        return self._holding.shared
+
     def __repr__(self) -> str:
         return f"<BlockingHandle {self.lease!r}>"
 

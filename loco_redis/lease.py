@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from enum import Enum
 from typing import TYPE_CHECKING, Any
@@ -38,6 +40,7 @@ class BaseLease:
         "_ledger",
         "_reason",
         "_session",
+        "_spent",
         "_state",
         "_task",
         "_waited",
@@ -59,6 +62,7 @@ class BaseLease:
         self._body: asyncio.Task[Any] | None = None  # what to cancel when the lease is lost
         self._cancelling = 0
         self._interruption = ""  # why the body was cancelled by us
+        self._spent = (0.0, 0)  # cost and tokens of the calls that adapters made inside it
 
     def __repr__(self) -> str:
         state = "uncertain" if self.uncertain else self._state.value
@@ -249,3 +253,13 @@ def leave_context(lease: BaseLease) -> None:
         tell("left", lease)
     held = _held.get()
     _held.set(() if held == (lease,) else tuple(other for other in held if other is not lease))
+
+
+@contextmanager
+def in_context(lease: BaseLease) -> Iterator[None]:
+    """For a part of the time that the lease is held."""
+    enter_context(lease)
+    try:
+        yield
+    finally:
+        leave_context(lease)
