@@ -15,7 +15,16 @@ from rich.console import Console
 from benchmarks import server, table
 from benchmarks.figure import Figure
 
-QUESTIONS = ("choice", "scan", "round_trips", "throughput", "handoff", "memory", "governance")
+QUESTIONS = (
+    "choice",
+    "scan",
+    "round_trips",
+    "throughput",
+    "handoff",
+    "memory",
+    "governance",
+    "llm_calls",
+)
 
 README = Path(__file__).with_name("README.md")
 START, END = "<!-- figures: start -->\n", "\n<!-- figures: end -->"

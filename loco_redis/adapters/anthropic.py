@@ -1,0 +1,102 @@
+"""Calls of the Anthropic SDK, through its middleware, which sees each HTTP attempt.
+
+Create, stream, parse, beta and raw calls go this way, of the async and of the plain client, and of
+those for Bedrock and Vertex. Counting tokens and batches take no slot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from loco_redis.adapters._adapter import Adapter, for_agent, is_async, wrong_client
+from loco_redis.adapters._call import AGENT_HEADER, Call, CallOptions
+from loco_redis.adapters._exchange import exchange, exchange_async
+from loco_redis.adapters._formats import format_of
+from loco_redis.adapters._passage import BlockingPassage, Passage
+from loco_redis.adapters._schedulers import async_scheduler, blocking_scheduler
+from loco_redis.blocking import LOCOScheduler
+from loco_redis.metrics._extras import need
+from loco_redis.scheduler import AsyncLOCOScheduler
+
+
+class AnthropicAdapter(Adapter):
+    """`AnthropicAdapter(scheduler).wrap(AsyncAnthropic())` is a client to be used as before, whose
+    every call waits until its agent's turn has come.
+
+    Args and errors: as of `Adapter`.
+    """
+
+    def _wrapped(self, client: Any) -> Any:
+        need("anthropic", "anthropic")
+        if not hasattr(client, "with_middleware"):
+            raise wrong_client(client, "an AsyncAnthropic or an Anthropic")
+        make = _async_middleware if is_async(client) else _middleware
+        return client.with_middleware(make(self._scheduler, self._options))
+
+    def create_message(self, agent_id: str, **arguments: Any) -> Any:
+        """`client.messages.create(...)` for an agent; awaited with an async client."""
+        return self.client.messages.create(**for_agent(agent_id, arguments))
+
+    def create(self, **arguments: Any) -> Any:
+        """The same for the agent of the context: `with loco_redis.agent("analyst"):`."""
+        return self.client.messages.create(**arguments)
+
+    def _made(self, blocking: bool) -> Any:
+        sdk = need("anthropic", "anthropic")
+        return sdk.Anthropic() if blocking else sdk.AsyncAnthropic()
+
+
+def _async_middleware(
+    scheduler: AsyncLOCOScheduler | LOCOScheduler | None, options: CallOptions
+) -> Callable[..., Any]:
+    chosen = async_scheduler(scheduler)
+
+    async def scheduled(request: Any, call_next: Callable[[Any], Awaitable[Any]]) -> Any:
+        call = _call(options, request)
+        if call is None:
+            return await call_next(request)
+        passage = Passage(chosen(), call)
+        return await exchange_async(passage, lambda: call_next(_to_send(request, call)), _http)
+
+    return scheduled
+
+
+def _middleware(
+    scheduler: AsyncLOCOScheduler | LOCOScheduler | None, options: CallOptions
+) -> Callable[..., Any]:
+    chosen = blocking_scheduler(scheduler)
+
+    def scheduled(request: Any, call_next: Callable[[Any], Any]) -> Any:
+        call = _call(options, request)
+        if call is None:
+            return call_next(request)
+        passage = BlockingPassage(chosen(), call)
+        return exchange(passage, lambda: call_next(_to_send(request, call)), _http)
+
+    return scheduled
+
+
+def _call(options: CallOptions, request: Any) -> Call | None:
+    """None for what takes no slot."""
+    wire = format_of(request.url.partition("?")[0])
+    if wire is None or request.method.upper() != "POST":
+        return None
+    body = request.json if isinstance(request.json, Mapping) else {}
+    return Call(options, wire, body, _header(request.headers))
+
+
+def _to_send(request: Any, call: Call) -> Any:
+    headers = {k: v for k, v in request.headers.items() if k.lower() != AGENT_HEADER}
+    headers["accept-encoding"] = "identity"  # it is read on its way
+    changes = {"body": dict(call.body)} if call.changed else {}
+    return request.copy(headers=headers, **changes)
+
+
+def _header(headers: Mapping[str, Any]) -> str | None:
+    found = (v for k, v in headers.items() if k.lower() == AGENT_HEADER)
+    return next((v for v in found if isinstance(v, str)), None)
+
+
+def _http(response: Any) -> Any:
+    return getattr(response, "http_response", None)
