@@ -22,6 +22,9 @@ _log = logging.getLogger("loco_redis")
 #: (model, what the call used) -> its cost; None: the price is not known.
 Price = Callable[[str, Usage], float | None]
 
+#: Of a thousand tokens of a haiku-class model, half of them output (claude-haiku-4-5).
+DOLLARS_PER_WEIGHT = 0.003
+
 _MOST_AGENTS = 10_000
 
 _by_weight = Once()
@@ -34,7 +37,8 @@ class Pricing:
         prices: True: genai-prices, in dollars. False: by weight, with no prices. None: genai-prices
             if it is installed, else by weight. A function: the user's, in any unit.
 
-    A model whose price is not known is counted by weight, with a warning once for each model.
+    A model whose price is not known is counted by weight, with a warning once for each model: with
+    genai-prices at DOLLARS_PER_WEIGHT, so that it stays in proportion to the others.
 
     Raises:
         ValueError: `prices` is none of these.
@@ -70,7 +74,10 @@ class Pricing:
             ValueError: a function of the user's returned no cost from 0 to 1e12.
         """
         price = self._price(model, usage, url)
-        return cost_in_weights(model, usage.total_tokens) if price is None else price
+        if price is not None:
+            return price
+        by_weight = cost_in_weights(model, usage.total_tokens)
+        return by_weight * DOLLARS_PER_WEIGHT if self._in_dollars else by_weight
 
     def rounded(self, agent_id: str, cost: float) -> float:
         """The thousandths of `cost`, to be settled. What rounding leaves is carried to the agent's
@@ -98,6 +105,10 @@ class Pricing:
             text = "%s is not known to %s: its cost is counted by weight, not price"
             _log.warning(text, validate.shown(model), source)
         return price
+
+    @property
+    def _in_dollars(self) -> bool:
+        return not callable(self._prices) and self._library() is not None
 
     def _library(self) -> Any:
         """genai-prices, imported when it is first used: that takes a tenth of a second."""

@@ -1,7 +1,7 @@
 """What a call weighs, by its model's name, and how long its prompt is, by its body.
 
 The weights are this project's own: 1 is a vendor's cheapest class of models, the others are roughly
-in proportion to the list prices of 2025. They are for scheduling; money is in `prices.py`.
+in proportion to the list prices of 2025 and 2026. They are for scheduling; money is in `prices.py`.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ FAMILIES: Mapping[str, float] = {
     "opus": 5, "claude opus": 5,
     "sonnet": 2, "claude sonnet": 2,
     "haiku": 1, "claude haiku": 1,
+    "fable": 10, "claude fable": 10,
+    "mythos": 10, "claude mythos": 10,
     "claude": 2,
     "gpt": 3, "gpt mini": 1, "gpt nano": 1, "gpt pro": 5,
     "gpt 3.5": 1, "gpt 35": 1,

@@ -23,6 +23,7 @@ TOY = {
     "throughput": {"rounds": 2, "tasks": 6, "grants": 30},
     "handoff": {"blocks": 2, "times": 4},
     "memory": {"requests": 40, "agents": 4},
+    "llm_calls": {"blocks": 2, "calls": 3},
     "governance": {
         "rounds": 2,
         "tasks": 6,

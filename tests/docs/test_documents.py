@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from loco_redis import governance
+from loco_redis.testing.fake_provider import FakeProvider
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted(
@@ -28,10 +29,20 @@ BLOCKS = [
 
 @pytest.mark.parametrize("code", BLOCKS)
 def test_code_in_a_document_runs(code: str, redis_url: str) -> None:
-    """Every Python block is a program that ends well, as it stands."""
+    """Every Python block is a program that ends well, as it stands; LLM calls are answered by a
+    fake provider."""
+    with FakeProvider() as provider:
+        run_program(code, {**provider.environment, "LOCO_REDIS_URL": redis_url})
+
+
+# Of an SDK, for a model that is to be switched off some day.
+OLD_MODEL = "ignore:The model:DeprecationWarning"
+
+
+def run_program(code: str, environment: dict[str, str]) -> None:
     run = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code],
-        env={**os.environ, "LOCO_REDIS_URL": redis_url},
+        [sys.executable, "-W", "error", "-W", OLD_MODEL, "-c", code],
+        env={**os.environ, **environment},
         capture_output=True,
         text=True,
         timeout=60,
@@ -54,6 +65,15 @@ def test_a_link_into_a_document_names_one_of_its_headings(path: Path) -> None:
         headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
         slugs = {re.sub(r"[^\w\- ]", "", line).lower().replace(" ", "-") for line in headings}
         assert anchor in slugs, f"{target}#{anchor}"
+
+
+@pytest.mark.parametrize("sdk", ["anthropic", "openai"])
+def test_the_quick_start_of_an_sdk_is_short(sdk: str) -> None:
+    """The README has one for each, of less than 12 lines."""
+    readme = (ROOT / "README.md").read_text("utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```", readme, re.MULTILINE | re.DOTALL)
+    (block,) = [block for block in blocks if f"import {sdk}\n" in block]
+    assert len([line for line in block.splitlines() if line]) < 12
 
 
 def test_each_part_of_governance_has_an_example() -> None:

@@ -83,10 +83,11 @@ def test_embeddings_cost_next_to_nothing() -> None:
 
 
 def test_models_without_a_price_are_counted_by_weight(caplog: pytest.LogCaptureFixture) -> None:
-    """With a warning, once for each."""
-    pricing = Pricing(True)
-    costs = [pricing.cost("haiku-of-tomorrow", Usage(output_tokens=2000)) for _ in range(2)]
-    assert costs == [2, 2]
+    """In dollars, in proportion to those that have one. With a warning, once for each."""
+    pricing, usage = Pricing(True), Usage(input_tokens=1000, output_tokens=1000)
+    costs = [pricing.cost("haiku-of-tomorrow", usage) for _ in range(2)]
+    assert costs == [0.006, 0.006]
+    assert pricing.cost("claude-haiku-4-5", usage) == pytest.approx(0.006, rel=0.5)
     (record,) = caplog.records
     assert record.getMessage() == (
         "'haiku-of-tomorrow' is not known to genai-prices: its cost is counted by weight, not price"
