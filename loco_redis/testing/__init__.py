@@ -5,4 +5,5 @@
   the same of the model.
 - `invariants.check(dump)`: raises `InvariantViolation` unless the numbered invariants of
   `lua/README.md` hold; `check_at_rest`, `check_progress` for an idle state and for two in a row.
+- `fake_provider.FakeProvider`: an LLM provider on loopback that does what a test tells it.
 """
