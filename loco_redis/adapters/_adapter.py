@@ -8,6 +8,7 @@ from typing import Any, TypeVar, Unpack, cast
 
 from loco_redis import _validate as validate
 from loco_redis.adapters._call import CallArguments, CallOptions, agent_header
+from loco_redis.adapters._schedulers import Given
 from loco_redis.blocking import LOCOScheduler
 from loco_redis.scheduler import AsyncLOCOScheduler
 
@@ -32,7 +33,7 @@ class Adapter(ABC):
 
     def __init__(
         self,
-        scheduler: AsyncLOCOScheduler | LOCOScheduler | None = None,
+        scheduler: Given = None,
         client: Any = None,
         **options: Unpack[CallArguments],
     ) -> None:

@@ -14,10 +14,8 @@ from loco_redis.adapters._call import AGENT_HEADER, Call, CallOptions
 from loco_redis.adapters._exchange import exchange, exchange_async
 from loco_redis.adapters._formats import format_of
 from loco_redis.adapters._passage import BlockingPassage, Passage
-from loco_redis.adapters._schedulers import async_scheduler, blocking_scheduler
-from loco_redis.blocking import LOCOScheduler
+from loco_redis.adapters._schedulers import Given, async_scheduler, blocking_scheduler
 from loco_redis.metrics._extras import need
-from loco_redis.scheduler import AsyncLOCOScheduler
 
 
 class AnthropicAdapter(Adapter):
@@ -28,11 +26,12 @@ class AnthropicAdapter(Adapter):
     """
 
     def _wrapped(self, client: Any) -> Any:
-        need("anthropic", "anthropic")
+        sdk = need("anthropic", "anthropic")
         if not hasattr(client, "with_middleware"):
             raise wrong_client(client, "an AsyncAnthropic or an Anthropic")
+        requests = _Requests(self._options, client, sdk.Omit())
         make = _async_middleware if is_async(client) else _middleware
-        return client.with_middleware(make(self._scheduler, self._options))
+        return client.with_middleware(make(self._scheduler, requests))
 
     def create_message(self, agent_id: str, **arguments: Any) -> Any:
         """`client.messages.create(...)` for an agent; awaited with an async client."""
@@ -47,55 +46,62 @@ class AnthropicAdapter(Adapter):
         return sdk.Anthropic() if blocking else sdk.AsyncAnthropic()
 
 
-def _async_middleware(
-    scheduler: AsyncLOCOScheduler | LOCOScheduler | None, options: CallOptions
-) -> Callable[..., Any]:
+class _Requests:
+    """Makes calls of the SDK's requests. `omit` takes a default header of the client away."""
+
+    def __init__(self, options: CallOptions, client: Any, omit: Any) -> None:
+        self._options, self._omit = options, omit
+        self._default = _agent_in(client.default_headers)
+
+    def call(self, request: Any) -> Call | None:
+        """None for what takes no slot."""
+        wire = format_of(request.url.partition("?")[0])
+        if wire is None or request.method.upper() != "POST":
+            return None
+        body = request.json if isinstance(request.json, Mapping) else {}
+        return Call(self._options, wire, body, _agent_in(request.headers) or self._default)
+
+    def to_send(self, request: Any, call: Call | None) -> Any:
+        headers = {k: v for k, v in request.headers.items() if k.lower() != AGENT_HEADER}
+        headers[AGENT_HEADER] = self._omit
+        if call is None:
+            return request.copy(headers=headers)
+        headers["accept-encoding"] = "identity"  # it is read on its way
+        changes = {"body": dict(call.body)} if call.changed else {}
+        return request.copy(headers=headers, **changes)
+
+
+def _agent_in(headers: Mapping[str, Any]) -> str | None:
+    found = (v for k, v in headers.items() if k.lower() == AGENT_HEADER)
+    return next((v for v in found if isinstance(v, str)), None)
+
+
+def _async_middleware(scheduler: Given, requests: _Requests) -> Callable[..., Any]:
     chosen = async_scheduler(scheduler)
 
     async def scheduled(request: Any, call_next: Callable[[Any], Awaitable[Any]]) -> Any:
-        call = _call(options, request)
+        call = requests.call(request)
         if call is None:
-            return await call_next(request)
+            return await call_next(requests.to_send(request, None))
         passage = Passage(chosen(), call)
-        return await exchange_async(passage, lambda: call_next(_to_send(request, call)), _http)
+        return await exchange_async(
+            passage, lambda: call_next(requests.to_send(request, call)), _http
+        )
 
     return scheduled
 
 
-def _middleware(
-    scheduler: AsyncLOCOScheduler | LOCOScheduler | None, options: CallOptions
-) -> Callable[..., Any]:
+def _middleware(scheduler: Given, requests: _Requests) -> Callable[..., Any]:
     chosen = blocking_scheduler(scheduler)
 
     def scheduled(request: Any, call_next: Callable[[Any], Any]) -> Any:
-        call = _call(options, request)
+        call = requests.call(request)
         if call is None:
-            return call_next(request)
+            return call_next(requests.to_send(request, None))
         passage = BlockingPassage(chosen(), call)
-        return exchange(passage, lambda: call_next(_to_send(request, call)), _http)
+        return exchange(passage, lambda: call_next(requests.to_send(request, call)), _http)
 
     return scheduled
-
-
-def _call(options: CallOptions, request: Any) -> Call | None:
-    """None for what takes no slot."""
-    wire = format_of(request.url.partition("?")[0])
-    if wire is None or request.method.upper() != "POST":
-        return None
-    body = request.json if isinstance(request.json, Mapping) else {}
-    return Call(options, wire, body, _header(request.headers))
-
-
-def _to_send(request: Any, call: Call) -> Any:
-    headers = {k: v for k, v in request.headers.items() if k.lower() != AGENT_HEADER}
-    headers["accept-encoding"] = "identity"  # it is read on its way
-    changes = {"body": dict(call.body)} if call.changed else {}
-    return request.copy(headers=headers, **changes)
-
-
-def _header(headers: Mapping[str, Any]) -> str | None:
-    found = (v for k, v in headers.items() if k.lower() == AGENT_HEADER)
-    return next((v for v in found if isinstance(v, str)), None)
 
 
 def _http(response: Any) -> Any:

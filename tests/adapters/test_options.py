@@ -27,6 +27,7 @@ from loco_redis.testing.fake_provider import FakeProvider
 from tests.adapters.async_ways import KEY
 from tests.defaults import Defaults, defaults
 from tests.schedulers import Schedulers
+from tests.servers import Server
 
 __all__ = ["defaults"]
 
@@ -125,6 +126,25 @@ async def test_the_configured_scheduler(provider: FakeProvider, defaults: Defaul
         AnthropicAdapter(client=plain).create_message("b", **ask)
     costs = await loco.get_scheduler().metrics.actual_tokens_by_agent()
     assert sorted(costs) == ["a", "b"]
+
+
+@pytest.mark.parametrize("sdk", ["anthropic", "openai"])
+def test_the_agent_as_a_default_header(provider: FakeProvider, server: Server, sdk: str) -> None:
+    """A client's own default header names the agent of its calls, and stays here."""
+    named: Any = {"api_key": KEY, "default_headers": {"X-Loco-Agent": "one%20of%20many"}}
+    with LOCOScheduler((), RESOURCE, redis=server.url) as scheduler:
+        if sdk == "anthropic":
+            claude = anthropic.Anthropic(base_url=provider.anthropic_url, **named)
+            adapter = AnthropicAdapter(scheduler, claude)
+            adapter.create(model="claude-haiku-4-5", max_tokens=5, messages=MESSAGES)
+            adapter.client.models.list()
+        else:
+            gpt = openai.OpenAI(base_url=provider.openai_url, **named)
+            chats = OpenAIAdapter(scheduler, gpt)
+            chats.client.chat.completions.create(model="gpt-4o", messages=MESSAGES)
+            chats.client.models.list()
+        assert list(scheduler.metrics.actual_tokens_by_agent()) == ["one of many"]
+    assert [x for x in provider.requests if "x-loco-agent" in x.headers] == []
 
 
 async def test_what_takes_a_slot_can_be_chosen(
