@@ -26,16 +26,14 @@ async def exchange_async(
     try:
         with passage.in_context():
             response = await send()
-        found = http(response)
-        if found is None:
-            await passage.end()
-            return response
-        pause = passage.call.answered(found.status_code, found.headers)
-        if pause is not None:
-            await passage.pause(pause)
     except BaseException as error:
         await passage.end(error)
         raise
+    found = http(response)
+    if found is None:
+        await passage.end()
+        return response
+    passage.answered(found.status_code, found.headers)
     if found.is_closed:  # it has been read already
         passage.call.answer.feed(found.content)
         await passage.end()
@@ -54,16 +52,14 @@ def exchange(
     try:
         with passage.in_context():
             response = send()
-        found = http(response)
-        if found is None:
-            passage.end()
-            return response
-        pause = passage.call.answered(found.status_code, found.headers)
-        if pause is not None:
-            passage.pause(pause)
     except BaseException as error:
         passage.end(error)
         raise
+    found = http(response)
+    if found is None:
+        passage.end()
+        return response
+    passage.answered(found.status_code, found.headers)
     if found.is_closed:
         passage.call.answer.feed(found.content)
         passage.end()

@@ -93,6 +93,7 @@ class ChatStream(Stream):
             return
         self.begun = True
         for choice in choices:
+            self._count(choice, ("text",))
             self._count_delta(mapping(mapping(choice).get("delta")))
         if isinstance(usage, dict):
             self.usage = Usage.of_openai(usage)
@@ -186,7 +187,7 @@ class _Anthropic(Format):
 
 
 class _Chat(Format):
-    name, path = "openai_chat", "/chat/completions"
+    name, path = "openai_chat", "/completions"  # also the legacy ones, without /chat
     limits = ("max_completion_tokens", "max_tokens")
     stream = ChatStream
 

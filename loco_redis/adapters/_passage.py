@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from functools import partial
@@ -48,6 +48,7 @@ class Passage:
     def __init__(self, scheduler: AsyncLOCOScheduler, call: Call) -> None:
         self._scheduler, self.call = scheduler, call
         self._handle: AcquireHandle | None = None
+        self._pausing: asyncio.Task[None] | None = None
         self._ended = False
         self.covered = False
 
@@ -76,10 +77,16 @@ class Passage:
         finally:
             _on_their_way.reset(above)
 
-    async def pause(self, seconds: float) -> None:
-        """Tell the fleet that the provider wants to be left alone."""
+    def answered(self, status: int, headers: Mapping[str, str]) -> None:
+        """The answer begins. If the provider wants to be left alone, the fleet is told."""
+        seconds = self.call.answered(status, headers)
+        if seconds is not None:
+            self.pause(seconds)
+
+    def pause(self, seconds: float) -> None:
+        """Tell the fleet; `end` waits for it, as only a holder may."""
         lease = self._held.lease
-        await _patiently(_on_its_loop(lease, lease._throttled(seconds)))
+        self._pausing = _start(_on_its_loop(lease, lease._throttled(seconds)))
 
     def check(self) -> None:
         """Raises LeaseLostError when somebody else may have the slot (`on_lost="cancel"`)."""
@@ -99,6 +106,8 @@ class Passage:
 
     async def _give_back(self, handle: AcquireHandle, error: BaseException | None) -> None:
         try:
+            if self._pausing is not None:
+                await self._pausing
             if not self.covered:
                 await self._settle(handle)
         finally:
@@ -205,8 +214,13 @@ class BlockingPassage:
     def begin(self) -> None:
         self._run(self._passage.begin(), undo=partial(self._passage.end, KeyboardInterrupt()))
 
-    def pause(self, seconds: float) -> None:
-        self._run(self._passage.pause(seconds))
+    def answered(self, status: int, headers: Mapping[str, str]) -> None:
+        seconds = self.call.answered(status, headers)
+        if seconds is not None:
+            self._run(self._pause(seconds))
+
+    async def _pause(self, seconds: float) -> None:
+        self._passage.pause(seconds)
 
     def end(self, error: BaseException | None = None) -> None:
         with contextlib.suppress(ShutdownError):  # its slots are given back

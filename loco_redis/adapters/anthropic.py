@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from loco_redis._extras import need
 from loco_redis.adapters._adapter import Adapter, for_agent, is_async, wrong_client
 from loco_redis.adapters._call import AGENT_HEADER, Call, CallOptions
 from loco_redis.adapters._exchange import exchange, exchange_async
 from loco_redis.adapters._formats import format_of
 from loco_redis.adapters._passage import BlockingPassage, Passage
 from loco_redis.adapters._schedulers import Given, async_scheduler, blocking_scheduler
-from loco_redis.metrics._extras import need
 
 
 class AnthropicAdapter(Adapter):

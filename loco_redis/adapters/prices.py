@@ -13,9 +13,9 @@ from threading import Lock
 from typing import Any
 
 from loco_redis import _validate as validate
+from loco_redis._extras import need
 from loco_redis.adapters.usage import MOST_TOKENS, Usage
 from loco_redis.adapters.weights import Estimate, Once, cost_in_weights, weight_of
-from loco_redis.metrics._extras import need
 
 _log = logging.getLogger("loco_redis")
 

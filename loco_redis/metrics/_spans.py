@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from loco_redis._extras import need
 from loco_redis.lease import BaseLease
-from loco_redis.metrics._extras import need
 
 
 class _Open(NamedTuple):

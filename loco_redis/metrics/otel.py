@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from loco_redis._extras import need
 from loco_redis._listeners import listeners
-from loco_redis.metrics._extras import need
 from loco_redis.metrics._spans import LeaseSpans
 from loco_redis.metrics.catalogue import METRICS, PREFIX, Distribution, Kind, Metric, Point, Points
 from loco_redis.metrics.sources import Source, Sources

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from loco_redis import _validate as validate
-from loco_redis.metrics._extras import need
+from loco_redis._extras import need
 from loco_redis.metrics._http import HTTPServer
 from loco_redis.metrics.catalogue import METRICS, Distribution, Kind, Metric, Point
 from loco_redis.metrics.sources import Source, Sources

@@ -57,6 +57,30 @@ async def test_a_stream_whose_slot_is_taken_away(
     await Scene(None, scheduler, provider, schedulers.server).released(slots=1)
 
 
+@pytest.mark.parametrize(
+    ("status", "retry_after", "told"),
+    [(429, None, True), (529, None, True), (503, 2.0, True), (503, None, False), (500, 2.0, False)],
+)
+@pytest.mark.parametrize("stream", [False, True])
+async def test_who_is_told_that_it_is_too_much(
+    provider: FakeProvider,
+    schedulers: Schedulers,
+    client: openai.AsyncOpenAI,
+    status: int,
+    retry_after: float | None,
+    told: bool,
+    stream: bool,
+) -> None:
+    """The fleet, when the provider is overloaded, and by the time its answer has been read."""
+    scheduler = schedulers()
+    provider.script(Reply(status=status, retry_after=retry_after))
+    with pytest.raises(openai.APIStatusError):
+        await _adapter(scheduler, client).create_chat(AGENT, stream=stream, **QUESTION)
+    snapshot = await scheduler.snapshot()
+    assert (snapshot.paused_for > 0) is told
+    assert snapshot.held == 0
+
+
 async def test_an_answer_does_not_wait_for_redis(
     provider: FakeProvider, schedulers: Schedulers, client: openai.AsyncOpenAI
 ) -> None:

@@ -22,6 +22,7 @@ _RESPONSES, _EMBEDDINGS = _BY_NAME["openai_responses"], _BY_NAME["openai_embeddi
         ("/v1/messages", "anthropic"),
         ("/proxy/anthropic/v1/messages/", "anthropic"),
         ("/v1/chat/completions", "openai_chat"),
+        ("/v1/completions", "openai_chat"),
         ("/openai/deployments/my-gpt/chat/completions", "openai_chat"),
         ("/api/v1/responses", "openai_responses"),
         ("/v1/embeddings", "openai_embeddings"),
