@@ -65,7 +65,7 @@ class Outbox:
         self._direct: asyncio.StreamWriter | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._idle = asyncio.Event()
-        self._ending = self._closed = False
+        self._ending = self._stopped = False
         self._backoff = _BACKOFF_FIRST
         self.failure: BaseException | None = None
 
@@ -76,13 +76,14 @@ class Outbox:
     def start(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._task = self._loop.create_task(self._run(), name="loco_redis.outbox")
+        self._stopped = False
         self._task.add_done_callback(self._go_on)
 
-    def _go_on(self, _: object = None) -> None:
+    def _go_on(self, _: object) -> None:
         """Whoever ends an event loop cancels all its tasks, and this one's, too. It is needed once
         more: for what is given back, and for the session's goodbye."""
-        left = self._queue or self._unloaded or self._inflight
-        if left and self._task.done() and not self._ending:
+        self._stopped = True
+        if (self._queue or self._unloaded or self._inflight) and not self._ending:
             self.start()
 
     async def aclose(self, timeout: float) -> None:
@@ -99,7 +100,6 @@ class Outbox:
             await end(self._task)
             if self._timer is not None:
                 self._timer.cancel()
-            self._closed = True
             for entry in self._awaited():
                 entry.finish(self.unavailable(_CLOSED))
 
@@ -153,12 +153,12 @@ class Outbox:
         return future
 
     def _push(self, entry: Entry) -> Entry:
-        if self._closed:
-            self._loop.call_soon(entry.finish, self.unavailable(_CLOSED))
-            return entry
+        if self._stopped:
+            if self._ending:
+                self._loop.call_soon(entry.finish, self.unavailable(_CLOSED))
+                return entry
+            self.start()
         self._queue.append(entry)
-        if self._task.done():
-            self._go_on()
         if self._direct is not None and len(self._inflight) < _EAGER:
             self._direct.writelines(self._take())
         else:
