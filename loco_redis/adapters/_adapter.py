@@ -47,7 +47,8 @@ class Adapter(ABC):
         self._client = None if client is None else self.wrap(client)
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} of {self._scheduler or 'the configured scheduler'!r}>"
+        scheduler = "the configured scheduler" if self._scheduler is None else self._scheduler
+        return f"<{type(self).__name__} of {scheduler}>"
 
     @property
     def client(self) -> Any:

@@ -78,6 +78,12 @@ def test_kinds_that_do_not_fit(blocking: LOCOScheduler) -> None:
         ScheduledTransport(match="/v1")  # type: ignore[arg-type]
 
 
+def test_repr(blocking: LOCOScheduler) -> None:
+    """It shows whose slots are taken."""
+    assert repr(AnthropicAdapter()) == "<AnthropicAdapter of the configured scheduler>"
+    assert repr(OpenAIAdapter(blocking)).startswith("<OpenAIAdapter of <LOCOScheduler 'llm' at")
+
+
 def test_not_a_client() -> None:
     """What is no client of the SDK is shown."""
     with pytest.raises(ValueError, match="client must be an AsyncAnthropic or an Anthropic"):
