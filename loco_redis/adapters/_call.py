@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -22,6 +23,9 @@ from loco_redis.models import Task
 #: Says for which agent a single request is, percent-encoded; it does not leave the process.
 AGENT_HEADER = "x-loco-agent"
 
+# What a provider hangs on a model's name: `-20250805`, `-2025-08-07`, `@20250805`, `-v1:0`.
+_VERSION = re.compile(r"(?:[-@:](?:v?[0-9]+|latest))*")
+
 _OVERLOADED = (429, 529)
 _UNAVAILABLE = 503
 _DEFAULT_PAUSE, _LONGEST_PAUSE = 1.0, 120.0  # seconds
@@ -34,7 +38,7 @@ class CallArguments(TypedDict, total=False):
         agent_id: who calls where neither the request nor `loco_redis.agent` says it ("default").
         timeout: seconds to wait for a slot, for each attempt; None: for ever.
         fallback_models: model -> the one to use instead when the agent is over a budget in mode
-            "downgrade"; a key also stands for the names that start with it.
+            "downgrade"; a key also stands for its dated versions.
         prices: as of Pricing: None for genai-prices if that is installed, False for weights, or a
             function of (model, Usage); or a Pricing that others use, too.
         weight: of each call; None: by its model and length.
@@ -95,9 +99,14 @@ class CallOptions:
         }
 
     def fallback_of(self, model: str) -> str | None:
-        """By the model's name, else by the longest key that it starts with (dated names)."""
-        keys = [key for key in self.fallback_models if model.startswith(key)]
+        """By the model's name, else by that of which it is a dated or numbered version: for
+        `claude-opus-4-1-20250805`, but `gpt-5-nano` is no version of `gpt-5`."""
+        keys = [key for key in self.fallback_models if _is_version(model, key)]
         return self.fallback_models[max(keys, key=len)] if keys else None
+
+
+def _is_version(model: str, of: str) -> bool:
+    return model.startswith(of) and _VERSION.fullmatch(model, len(of)) is not None
 
 
 class Call:

@@ -11,6 +11,7 @@ import pytest
 import loco_redis
 from loco_redis import AsyncLOCOScheduler, BudgetExceededError, BudgetPolicy
 from loco_redis.adapters import AnthropicAdapter, Pricing, Usage, estimate
+from loco_redis.adapters._call import CallOptions
 from loco_redis.testing.fake_provider import FakeProvider, Reply
 from loco_redis.testing.fake_provider.billed import Billed
 from tests.adapters.async_ways import KEY
@@ -56,6 +57,31 @@ async def test_downgrade_without_a_cheaper_model(
     adapter = _adapter(scheduler, provider, fallback_models={"gpt-5": "gpt-5-nano"})
     await adapter.create(**_ask())
     assert [request.body["model"] for request in provider.requests] == [OPUS]
+
+
+@pytest.mark.parametrize(
+    ("model", "fallback"),
+    [
+        ("gpt-5", "cheap"),
+        ("gpt-5-2025-08-07", "cheap"),
+        ("gpt-5-latest", "cheap"),
+        ("gpt-5-nano", None),
+        ("gpt-5.5", None),
+        ("gpt-5-mini-2025-08-07", "cheaper"),
+        ("us.anthropic.claude-opus-4-1-20250805-v1:0", "c"),
+        ("claude-opus-4-1@20250805", "b"),
+        ("", None),
+    ],
+)
+def test_what_stands_for_a_model(model: str, fallback: str | None) -> None:
+    """A key stands for its dated versions, and not for its smaller sisters."""
+    models = {
+        "gpt-5": "cheap",
+        "gpt-5-mini": "cheaper",
+        "claude-opus-4-1": "b",
+        "us.anthropic.claude-opus-4-1": "c",
+    }
+    assert CallOptions.of(fallback_models=models).fallback_of(model) == fallback
 
 
 async def test_a_budget_in_dollars(provider: FakeProvider, schedulers: Schedulers) -> None:
