@@ -62,7 +62,7 @@ class Outbox:
         self._more: asyncio.Future[None] | None = None  # the writer waits for entries
         self._sent: asyncio.Future[None] | None = None  # the reader waits for something to read
         self._reader: asyncio.Task[None] | None = None
-        self._direct: asyncio.StreamWriter | None = None
+        self._direct: asyncio.WriteTransport | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._idle = asyncio.Event()
         self._ending = self._stopped = False
@@ -159,8 +159,10 @@ class Outbox:
                 return entry
             self.start()
         self._queue.append(entry)
-        if self._direct is not None and len(self._inflight) < _EAGER:
-            self._direct.writelines(self._take())
+        direct = self._direct
+        # One that is closing takes nothing any more; since Python 3.12 it may even raise.
+        if direct is not None and len(self._inflight) < _EAGER and not direct.is_closing():
+            direct.writelines(self._take())
         else:
             _wake(self._more)
         if self._timer is None:
@@ -190,7 +192,8 @@ class Outbox:
         """Write what is queued, as long as the reader lives; raises what ended it."""
         reader = self._loop.create_task(self._read(connection), name="loco_redis.outbox.reader")
         reader.add_done_callback(lambda _: _wake(self._more))
-        self._reader, self._direct = reader, stream_writer(connection)
+        writer = stream_writer(connection)
+        self._reader, self._direct = reader, writer.transport if writer is not None else None
         try:
             while not reader.done():
                 if self._queue or self._unloaded:

@@ -56,6 +56,21 @@ async def test_lost_replies_are_asked_for_again(schedulers: Schedulers) -> None:
             assert proxy.lost == 12
 
 
+async def test_commands_in_the_turn_in_which_the_connection_ends(schedulers: Schedulers) -> None:
+    """They wait for the next one."""
+    async with schedulers(2) as scheduler:
+        for _ in range(3):
+            handle = await scheduler.acquire_start("a")
+            assert scheduler._session is not None
+            direct = scheduler._session.outbox._direct
+            assert direct is not None
+            direct.abort()
+            await asyncio.sleep(0)
+            release = asyncio.ensure_future(scheduler.release_handle(handle))
+            async with scheduler.acquire("b"):
+                await release
+
+
 async def test_grant_in_a_lost_reply_is_found(schedulers: Schedulers) -> None:
     """A release whose reply carried a grant to another own request: that one is served."""
     async with proxied(schedulers.server) as proxy:
