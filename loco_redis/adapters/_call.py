@@ -162,11 +162,17 @@ class Call:
             tokens=estimate.tokens if estimate is not None else None,
         )
 
-    def admitted(self, downgraded: bool) -> None:
-        """It has its slot: the body becomes what is to be sent."""
-        if downgraded and (cheaper := self.options.fallback_of(self.model)) is not None:
-            self._change({**self.body, "model": cheaper})
-            self._estimate = self._estimated()
+    def downgrade(self) -> bool:
+        """Turn to the cheaper model; False if there is none."""
+        cheaper = self.options.fallback_of(self.model)
+        if cheaper is None:
+            return False
+        self._change({**self.body, "model": cheaper})
+        self._estimate = self._estimated()
+        return True
+
+    def ask_usage(self) -> None:
+        """Make the answer report what it uses, where it would not."""
         asking = self._wire.asking_usage(self.body) if self._wire is not None else None
         if asking is not None:
             self._change(asking)

@@ -62,9 +62,9 @@ class Passage:
         self.covered = any(lease is handle.lease for lease in _on_their_way.get())
         if self.covered:
             return
-        call.admitted(handle.lease.downgraded)
-        if not handle.shared:
-            handle.lease._task = call.task()  # of the model that is used
+        if handle.lease.downgraded and call.downgrade() and not handle.shared:
+            handle.lease._task = call.task()  # its cost is that of the model that is used
+        call.ask_usage()
 
     @contextmanager
     def in_context(self) -> Iterator[None]:
