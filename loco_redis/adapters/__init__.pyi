@@ -1,5 +1,6 @@
 """The public names; `__init__.py` imports each from here when it is first used."""
 
+from ._passage import ProviderError
 from .anthropic import AnthropicAdapter
 from .openai import OpenAIAdapter
 from .prices import Pricing, estimate
@@ -13,6 +14,7 @@ __all__ = [
     "Estimate",
     "OpenAIAdapter",
     "Pricing",
+    "ProviderError",
     "ScheduledTransport",
     "Usage",
     "estimate",

@@ -29,7 +29,8 @@ _on_their_way: ContextVar[tuple[Lease, ...]] = ContextVar("loco_redis_on_their_w
 
 
 class ProviderError(Exception):
-    """The provider answered by an HTTP error: why a lease's work counts as failed."""
+    """The provider answered by an HTTP error of this `status`. Callers get the SDK's own error;
+    this is what `on_task_completed` is told."""
 
     def __init__(self, status: int) -> None:
         self.status = status

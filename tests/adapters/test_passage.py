@@ -12,7 +12,7 @@ import openai
 import pytest
 
 from loco_redis import LeaseLostError, LOCOScheduler, SharedResource
-from loco_redis.adapters import OpenAIAdapter
+from loco_redis.adapters import OpenAIAdapter, ProviderError
 from loco_redis.testing.fake_provider import FakeProvider, Reply
 from tests.adapters.async_scene import AGENT, Scene
 from tests.adapters.async_ways import KEY
@@ -79,6 +79,20 @@ async def test_who_is_told_that_it_is_too_much(
     snapshot = await scheduler.snapshot()
     assert (snapshot.paused_for > 0) is told
     assert snapshot.held == 0
+
+
+async def test_failed_work(
+    provider: FakeProvider, schedulers: Schedulers, client: openai.AsyncOpenAI
+) -> None:
+    """The scheduler's callback hears how each attempt ended."""
+    ends: list[BaseException | None] = []
+    scheduler = schedulers(on_task_completed=lambda lease, error: ends.append(error))
+    provider.script(Reply(status=500), Reply())
+    adapter = _adapter(scheduler, client.with_options(max_retries=1))
+    assert (await adapter.create_chat(AGENT, **QUESTION)).choices
+    failed, done = ends
+    assert isinstance(failed, ProviderError)
+    assert (failed.status, str(failed), done) == (500, "HTTP 500", None)
 
 
 async def test_an_answer_does_not_wait_for_redis(
