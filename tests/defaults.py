@@ -13,7 +13,7 @@ import pytest
 
 import loco_redis as loco
 from loco_redis.testing import invariants
-from tests.schedulers import NAME, _background_work, dump_of
+from tests.schedulers import NAME, background_work, dump_of
 from tests.servers import Server
 from tests.workers import ROOT
 
@@ -69,4 +69,4 @@ async def defaults(server: Server) -> AsyncIterator[Defaults]:
     yield defaults
     await loco.reset()
     defaults.is_at_rest()
-    assert _background_work() == []
+    assert background_work() == []

@@ -54,7 +54,7 @@ class Schedulers:
         invariants.check(self.dump())
         if self.at_rest:
             invariants.check_at_rest(self.dump())
-        assert _background_work() == []
+        assert background_work() == []
 
 
 def dump_of(server: Server) -> dump.Dump:
@@ -65,7 +65,7 @@ def dump_of(server: Server) -> dump.Dump:
     return dump.parse(command.decode(raw))
 
 
-def _background_work() -> list[str]:
+def background_work() -> list[str]:
     tasks = [task.get_name() for task in asyncio.all_tasks()]
     threads = [thread.name for thread in threading.enumerate()]
     return [name for name in (*tasks, *threads) if name.startswith("loco_redis.")]

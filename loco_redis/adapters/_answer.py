@@ -10,10 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from loco_redis.adapters._formats import Format
-from loco_redis.adapters.usage import Usage
-
-#: Characters of an average token, as providers tell for English.
-CHARACTERS_PER_TOKEN = 4
+from loco_redis.adapters.usage import CHARACTERS_PER_TOKEN, Usage
 
 _MOST_BYTES = 8 << 20  # of one event: a longer one is passed on, and not understood
 _BLANK = (b"\n", b"\r\n", b"\r")

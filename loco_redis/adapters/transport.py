@@ -78,7 +78,7 @@ class AsyncScheduledTransport(_AsyncTransport):
         scheduler: whose slots are taken; None: the one that `loco_redis.configure` made.
         inner: the transport that sends; None: the client's module's own, with its defaults.
         match: request -> whether it takes a slot; None: POSTs to the paths of the known formats
-            (Anthropic messages, OpenAI chat completions, responses and embeddings).
+            (Anthropic messages; OpenAI chat and legacy completions, responses, embeddings).
         options: as in CallArguments.
 
     A request may raise what `acquire` raises, before anything is sent. A client closes it, and it

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+#: Of an average token, as providers tell for English.
+CHARACTERS_PER_TOKEN = 4
+
 #: More tokens than any model takes: a number beyond it is a mistake, and counts as this many.
 MOST_TOKENS = 10**8
 

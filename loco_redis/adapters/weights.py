@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Any
 
 from loco_redis._validate import shown
-from loco_redis.adapters.usage import MOST_TOKENS
+from loco_redis.adapters.usage import CHARACTERS_PER_TOKEN, MOST_TOKENS
 
 _log = logging.getLogger("loco_redis")
 
@@ -48,7 +48,6 @@ _FAMILIES = [(frozenset(family.split()), float(weight)) for family, weight in FA
 
 #: Tokens that an image, a page or a recording counts, whatever its size.
 MEDIA_TOKENS = 1500
-_CHARACTERS_PER_TOKEN = 4
 _NO_PROMPT = frozenset({"model", "metadata", "user"})
 _SCHEMAS = frozenset({"tools", "functions", "response_format", "text", "output_config"})
 _MEDIA = frozenset({
@@ -66,8 +65,8 @@ _MOST_NAMES = 1000
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What a call will take at most: weight (1 and up), tokens (input and output), cost (dollars,
-    or the unit of `cost_in_weights` where a model's price is not known)."""
+    """What a call will take at most: weight (1 and up), tokens (input and output), cost (as
+    `Pricing` counts it: dollars or, without prices, the unit of `cost_in_weights`)."""
 
     weight: float
     tokens: int
@@ -157,7 +156,7 @@ def prompt_tokens_of(body: Mapping[str, Any]) -> int:
             if in_schema:
                 characters += sum(len(key) for key in node)
             rest += [(value, in_schema) for key, value in node.items() if key != "signature"]
-    return min(tokens - (-characters // _CHARACTERS_PER_TOKEN), MOST_TOKENS)
+    return min(tokens - (-characters // CHARACTERS_PER_TOKEN), MOST_TOKENS)
 
 
 def _is_data_url(text: str) -> bool:

@@ -26,8 +26,8 @@ class AlphaAdjustment(NamedTuple):
 
 
 class SchedulerMetrics:
-    """Figures over the whole fleet. Costs are in units of weight: what was settled, else the task's
-    weight. Beyond 10,000 names of one kind the rest is counted as `__other__`.
+    """Figures over the whole fleet. Costs are what was settled, in the unit of whoever settled it,
+    else the task's weight. Beyond 10,000 names of one kind the rest is counted as `__other__`.
 
     Attributes:
         attribution: costs by team, workflow and model.
