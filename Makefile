@@ -28,7 +28,7 @@ format: $(VENV)/.dev  ## rewrite the sources in the project's format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench-core: $(VENV)/.bench  ## the table of ratios described in benchmarks/README.md
+bench-core: $(VENV)/.bench  ## the table of ratios described in docs/benchmarks.md
 	$(BIN)/python -m benchmarks
 
 docs: $(VENV)/.dev  ## write docs/cli.md and the pictures anew

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import quantiles
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,7 @@ class Figure:
         value: the answer, in `unit` ("x" is a ratio).
         must: what it has to reach, or None if it is only reported.
         detail: where the value comes from: medians, spread, the measured parts.
+        data: what a plot needs of it: measured numbers by name.
     """
 
     question: str
@@ -36,6 +39,7 @@ class Figure:
     unit: str
     must: Must | None
     detail: str
+    data: Mapping[str, Any] | None = None
 
     @property
     def ok(self) -> bool:

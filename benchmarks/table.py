@@ -1,4 +1,4 @@
-"""The table: for a terminal, as Markdown for the README, as plain data for machines."""
+"""The table: for a terminal, as Markdown for the documents, as plain data for machines."""
 
 from __future__ import annotations
 
@@ -53,9 +53,9 @@ def _verdict(figure: Figure) -> str:
     return "ok" if figure.ok else "MISSED"
 
 
-def rendered(figures: Sequence[Figure], environment: Environment) -> Table:
+def rendered(title: str, figures: Sequence[Figure], environment: Environment) -> Table:
     """For a terminal."""
-    table = Table(title="make bench-core", caption=str(environment), show_lines=True)
+    table = Table(title=title, caption=str(environment), show_lines=True)
     table.add_column("question", ratio=5)
     table.add_column("figure", justify="right", no_wrap=True)
     table.add_column("must reach", justify="right", no_wrap=True)
@@ -70,7 +70,7 @@ def rendered(figures: Sequence[Figure], environment: Environment) -> Table:
 
 
 def markdown(figures: Sequence[Figure], environment: Environment) -> str:
-    """For the README."""
+    """For a page of the documents."""
     lines = [
         f"{environment}.",
         "",

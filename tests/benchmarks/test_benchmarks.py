@@ -10,7 +10,8 @@ import pytest
 from rich.console import Console
 
 from benchmarks import server, table
-from benchmarks.__main__ import END, QUESTIONS, START, with_figures
+from benchmarks.__main__ import QUESTIONS
+from benchmarks.asking import with_figures
 from benchmarks.crowd import Arrival, Crowd
 from benchmarks.figure import Figure, Must
 from benchmarks.scan import Scan
@@ -91,7 +92,7 @@ def test_a_missed_must_is_shown() -> None:
     environment = table.Environment("Valkey 9", "3.11", "8.1", "2 x CPU")
     shown = StringIO()
     console = Console(width=160, file=shown)
-    console.print(table.rendered(figures, environment))
+    console.print(table.rendered("make bench", figures, environment))
     rows = [line for line in shown.getvalue().splitlines() if "?" in line]
     assert ["MISSED" in row for row in rows] == [True, False, False]
     assert ["ok" in row for row in rows] == [False, True, False]
@@ -100,9 +101,9 @@ def test_a_missed_must_is_shown() -> None:
     assert [row["ok"] for row in table.data(figures, environment)["figures"]] == [False, True, True]
 
 
-def test_the_readme_keeps_what_is_around_its_figures() -> None:
-    """Only the text between the markers is replaced; a README without them is refused."""
-    readme = f"head\n{START}old{END}\ntail"
-    assert with_figures(readme, "new") == f"head\n{START}new{END}\ntail"
-    with pytest.raises(ValueError, match="markers"):
-        with_figures("head", "new")
+def test_the_page_keeps_what_is_around_its_figures() -> None:
+    """Only the text between a section's markers is replaced; a page without them is refused."""
+    page = "head\n<!-- core: start -->\n{}\n<!-- core: end -->\n<!-- peers: start -->tail"
+    assert with_figures(page.format("old"), "core", "new") == page.format("new")
+    with pytest.raises(ValueError, match="markers of peers"):
+        with_figures(page, "peers", "new")
