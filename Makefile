@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable
 
-.PHONY: help demo test check format bench-core docs clean
+.PHONY: help demo test check format bench bench-core bench-scale docs clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -28,8 +28,14 @@ format: $(VENV)/.dev  ## rewrite the sources in the project's format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench-core: $(VENV)/.bench  ## the table of ratios described in docs/benchmarks.md
+bench: $(VENV)/.bench  ## load from four hosts of two workers, a worker killed every 10 s: report in build/bench
+	$(BIN)/loco-redis bench run --hosts 4 --kill-every 10s --out build/bench
+
+bench-core: $(VENV)/.dev  ## the scripts and the client against their bounds (docs/benchmarks.md)
 	$(BIN)/python -m benchmarks
+
+bench-scale: $(VENV)/.dev  ## one server to its limit, a large state, a cluster
+	$(BIN)/python -m benchmarks.scale
 
 docs: $(VENV)/.dev  ## write docs/cli.md and the pictures anew
 	$(BIN)/python docs/cli_reference.py

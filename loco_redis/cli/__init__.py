@@ -25,6 +25,7 @@ SECTIONS = {
     ),
     "Run": ("serve", "server exporter dashboard version"),
     "Try": ("play", "demo replay"),
+    "Measure": ("bench", "bench"),
 }
 _FOLDERS = {name: folder for folder, names in SECTIONS.values() for name in names.split()}
 _ALIASES = {"explain": "why"}

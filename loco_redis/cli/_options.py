@@ -82,17 +82,17 @@ yes_option = click.option("-y", "--yes", is_flag=True, help="Do it without askin
 
 
 class Duration(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.2 only
-    """A span of time in seconds, as `90`, `90s`, `5m`, `2h` or `1d`."""
+    """A span of time in seconds, as `90`, `90s`, `5m`, `2h`, `1d` or `20ms`."""
 
     name = "duration"
-    _UNITS = types.MappingProxyType({"s": 1, "m": 60, "h": 3600, "d": 86400})
+    _UNITS = types.MappingProxyType({"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400})
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
         if not isinstance(value, str):
             return float(value)
-        found = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+)([smhd]?)", value.strip())
+        found = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+)(ms|[smhd]?)", value.strip())
         if not found:
-            self.fail(f"{value!r} is not a span of time such as 90, 90s, 5m, 2h, 1d", param, ctx)
+            self.fail(f"{value!r} is not a span of time such as 90s, 5m, 2h, 1d, 20ms", param, ctx)
         return float(found[1]) * self._UNITS[found[2] or "s"]

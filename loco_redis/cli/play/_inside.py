@@ -48,6 +48,8 @@ def run(work: Work) -> None:
     try:
         asyncio.run(_until_left(work))
     except Exception as error:  # noqa: BLE001  whatever it is, the command has to show it
+        while isinstance(error, ExceptionGroup):
+            error = error.exceptions[0]
         sys.stderr.write(f"{type(error).__name__}: {' '.join(str(error).split())}\n")
         sys.exit(1)
 

@@ -50,7 +50,7 @@ def perform(redis: str | None, prefix: str, work: Callable[[Stage], Coroutine[An
     """
     try:
         with _stage(redis, prefix) as stage:
-            return _until_signalled(work(stage))
+            return until_signalled(work(stage))
     except WorkerFailedError as error:
         raise Broken(str(error)) from error
     except (LocoRedisError, ValueError) as error:
@@ -81,7 +81,12 @@ def _knock(endpoint: Endpoint) -> None:
         raise BackendUnavailableError(endpoint.redacted, detail) from error
 
 
-def _until_signalled(work: Coroutine[Any, Any, T]) -> T:
+def until_signalled(work: Coroutine[Any, Any, T]) -> T:
+    """Run it; Ctrl-C and SIGTERM cancel it.
+
+    Raises:
+        click.exceptions.Exit: 130 after Ctrl-C, 143 after SIGTERM.
+    """
     received: list[signal.Signals] = []
     try:
         return asyncio.run(_signalled(work, received))

@@ -1,27 +1,29 @@
-"""Where the demo shows itself: a live table on a terminal, lines elsewhere, nothing for --json."""
+"""How the demo shows itself: a live table on a terminal, a line for each decision elsewhere."""
 
 from __future__ import annotations
 
 import time
+from functools import partial
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console
-from rich.live import Live
+from rich.console import Console, RenderableType
 from rich.text import Text
 
+from loco_redis.cli._canvas import Canvas, canvas_for
 from loco_redis.cli.play import _demo_view as view
 from loco_redis.cli.play._demo_story import Decision, Story
 from loco_redis.snapshots import Snapshot
 
 
-class Lines:
-    """One line a decision, for pipes, files and dumb terminals."""
+class Screen:
+    """What happens in the demo, on a canvas; used inside a `with`."""
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
+    def __init__(self, canvas: Canvas) -> None:
+        self._canvas = canvas
 
     def __enter__(self) -> Self:
+        self._canvas.__enter__()
         return self
 
     def __exit__(
@@ -30,57 +32,23 @@ class Lines:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        pass
+        self._canvas.__exit__(exc_type, exc, traceback)
 
     def decided(self, decision: Decision, story: Story) -> None:
-        self.note(view.decision_line(decision, story.started))
+        """A line that stays; the live table shows a first attempt by itself."""
+        if not self._canvas.is_live or decision.attempt > 1:
+            self.note(view.decision_line(decision, story.started))
 
     def note(self, line: Text) -> None:
-        """Something that stays to be seen."""
-        self._console.print(line, soft_wrap=True)
+        self._canvas.note(line)
 
     def show(self, story: Story, snapshot: Snapshot, seconds: float) -> None:
-        pass
+        self._canvas.draw(partial(_frame, story, snapshot, seconds))
 
 
-class Silent(Lines):
-    """Nothing at all."""
-
-    def note(self, line: Text) -> None:
-        pass
+def _frame(story: Story, snapshot: Snapshot, seconds: float, height: int) -> RenderableType:
+    return view.frame(story, snapshot, time.monotonic(), seconds, height)
 
 
-class Screen(Lines):
-    """A live table, which goes away at the end; notes stay above it."""
-
-    def __init__(self, console: Console) -> None:
-        super().__init__(console)
-        self._live = Live(console=console, auto_refresh=False, transient=True)
-
-    def __enter__(self) -> Self:
-        self._live.start()
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._live.stop()
-
-    def decided(self, decision: Decision, story: Story) -> None:
-        if decision.attempt > 1:
-            super().decided(decision, story)
-
-    def show(self, story: Story, snapshot: Snapshot, seconds: float) -> None:
-        height = self._console.size.height
-        frame = view.frame(story, snapshot, time.monotonic(), seconds, height)
-        self._live.update(frame, refresh=True)
-
-
-def screen_for(console: Console, as_json: bool) -> Lines:
-    if as_json:
-        return Silent(console)
-    is_live = console.is_terminal and not console.is_dumb_terminal
-    return Screen(console) if is_live else Lines(console)
+def screen_for(console: Console, as_json: bool) -> Screen:
+    return Screen(canvas_for(console, as_json))

@@ -18,7 +18,7 @@ from loco_redis.cli._options import between, json_option, redis_option
 from loco_redis.cli.play import _demo_view as view
 from loco_redis.cli.play._demo_story import Kill, Story
 from loco_redis.cli.play._running import Stage, perform
-from loco_redis.cli.play._screen import Lines, screen_for
+from loco_redis.cli.play._screen import Screen, screen_for
 from loco_redis.cli.play._workers import Message, Worker, direct, start_all, tell_all
 from loco_redis.snapshots import Holder, Snapshot
 
@@ -69,7 +69,7 @@ def command(redis: str | None, seconds: float, as_json: bool) -> None:
         raise Broken(f"a promise did not hold: {'; '.join(failures)}")
 
 
-async def _demo(stage: Stage, seconds: float, screen: Lines) -> tuple[Story, float]:
+async def _demo(stage: Stage, seconds: float, screen: Screen) -> tuple[Story, float]:
     resource = SharedResource(stage.name, capacity=CAPACITY)
     async with AsyncLOCOScheduler(
         [], resource, redis=stage.url, optimize_for="balanced", lease_ttl=LEASE, backend_timeout=5.0
@@ -88,7 +88,7 @@ class _Director:
         self,
         scheduler: AsyncLOCOScheduler,
         workers: Sequence[Worker],
-        screen: Lines,
+        screen: Screen,
         seconds: float,
     ) -> None:
         self._scheduler, self._workers = scheduler, workers

@@ -1,0 +1,1 @@
+"""`loco-redis bench`: a load generator for a fleet."""
