@@ -2,14 +2,12 @@
 -- ARGV: channel session seen
 -- Reply: status serial more (1: a part is done, call again)
 -- Statuses: OK FINISHED (no such session) EXPIRED
--- Cost: O(what it owns, at most 1,000 a call). Works on a full server
+-- Cost: O(what it owns, at most 32 a call). Works on a full server
 -- Keeps: 1-10
 local CHANNEL, SESSION, seen = unpack(ARGV)
 --@include upkeep
 --@include reply
 --@include end_session
-
-local UNITS = 1000
 
 redis.call('HDEL', K.vars, '') -- gets through on a full server (README.md, rule 5)
 begin()

@@ -2,7 +2,7 @@
 -- ARGV: channel session (empty: no session is needed)
 -- Reply: status serial reaped more wake (more 1: call again; wake: call again in so many us)
 -- Statuses: OK EXPIRED
--- Cost: O(what expired, at most 100 requests a call). Works on a full server
+-- Cost: O(what expired, at most 32 requests a call). Works on a full server
 -- Keeps: 1-10
 local CHANNEL, SESSION = unpack(ARGV)
 --@include upkeep

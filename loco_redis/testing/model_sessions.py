@@ -13,9 +13,8 @@ from loco_redis.testing import model_rules as rules
 from loco_redis.testing import ops
 from loco_redis.testing.model_money import members
 from loco_redis.testing.model_state import NO_LIMIT, Config, Session, State, tenant_of
-from loco_redis.testing.model_turn import Turn
+from loco_redis.testing.model_turn import UNITS, Turn
 
-CLOSE_UNITS = 1000
 PACE = ("rpm", "rpm_burst", "tpm", "tpm_burst", "adaptive", "auto_tune", "events", "paused")
 SETTINGS = ("capacity", "alpha", "max_waiters", *PACE)
 
@@ -153,7 +152,7 @@ def close(turn: Turn, op: ops.Close) -> replies.CloseReply:
     state.fence = max(state.fence, op.seen)
     if op.session not in state.sessions:
         return replies.CloseReply(Status.FINISHED, turn.finish())
-    turn.end_session(op.session, CLOSE_UNITS)
+    turn.end_session(op.session, UNITS)
     return replies.CloseReply(Status.OK, turn.finish(), op.session in state.sessions)
 
 

@@ -10,7 +10,7 @@ from loco_redis.testing import ops
 from loco_redis.testing.model_grant import Granted, designated, grant_all, reclaim, told, withdraw
 from loco_redis.testing.model_state import Request, State, rid_of, sequence_of, session_of
 
-REAP_UNITS = 100
+UNITS = 32  # requests and sessions that a script ends
 GONE = "gone"  # the hint to the owner of what was evicted
 
 Hint = tuple[str, Grant | int | str]
@@ -41,17 +41,17 @@ class Turn:
         state.raw = self.now
 
     def reap(self) -> None:
-        """Step 3: expired sessions lose what they have, at most 100 units a script."""
+        """Step 3: expired sessions lose what they have, at most 32 units a script."""
         state = self.state
         if not 0 < state.due <= state.vnow:
             return
-        while self.reaped < REAP_UNITS:
+        while self.reaped < UNITS:
             deadlines = ((row.deadline, name) for name, row in state.sessions.items())
             deadline, session = min(deadlines, default=(0, ""))
             state.due = deadline
             if not session or deadline > state.vnow:
                 break
-            self.reaped += self.end_session(session, REAP_UNITS - self.reaped)
+            self.reaped += self.end_session(session, UNITS - self.reaped)
             if session not in state.sessions:
                 self.record("expired", session=session)
         self.grant()

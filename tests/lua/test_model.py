@@ -345,8 +345,8 @@ class Machine(RuleBasedStateMachine):
             self.pair.close()
 
     def _come_to_rest(self) -> None:
-        for session in list(self.pair.state.sessions):
-            self.close(session)
+        while live := list(self.pair.state.sessions):  # one that has much is closed in parts
+            self.close(live[0])
         self.pair.do(ops.Open("end", 0))
         for sequence, task in enumerate(list(self.pair.state.tasks), start=1):
             reply = self.pair.do(ops.CancelTask("end", sequence, 0, sequence, task))

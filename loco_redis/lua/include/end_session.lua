@@ -2,6 +2,8 @@
 --@include withdraw
 --@include reclaim
 
+local UNITS = 32 -- requests and sessions that a script ends: somebody waits behind it, 0.1 ms for each
+
 local function forget_session(id)
   redis.call('ZREM', K.deadlines, id)
   redis.call('HDEL', K.sessions, id)
