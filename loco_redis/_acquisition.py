@@ -33,7 +33,7 @@ class Acquisition:
         self._lease = lease = cast(Lease, await holding.enter())
         if holding.shared:
             return lease
-        if lease.lost and self._scheduler._cancels:
+        if (lease.lost or lease._is_late) and self._scheduler._cancels:
             await holding.leave(lease._error())
             raise lease._error()
         body = asyncio.current_task()

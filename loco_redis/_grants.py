@@ -14,7 +14,12 @@ if TYPE_CHECKING:
 
 
 class Grants:
-    """Hands grants to the requests they are for. The first of several copies wins."""
+    """Hands grants to the requests they are for. The first of several copies wins.
+
+    One that comes in while the session is uncertain is not believed: it may have been on its way
+    during an outage, and its slot be somebody else's by now. It is not counted either, so the next
+    heartbeat that gets through has the session poll for it; or says that the session has expired.
+    """
 
     def __init__(self, session: Session) -> None:
         self._session, self._figures = session, session.figures
@@ -24,7 +29,7 @@ class Grants:
     def take(self, ledger: Ledger, grants: Iterable[Grant]) -> None:
         """From a reply."""
         for grant in grants:
-            if ledger.take(grant):
+            if not ledger.uncertain and ledger.take(grant):
                 ledger.received += 1
                 self._figures.granted(grant.token)
 
@@ -62,11 +67,14 @@ class Grants:
         if not isinstance(value, Exception):
             if value.status is Status.EXPIRED:
                 self._session.expire(ledger)
-            if first:
+            believed = not ledger.uncertain
+            if not believed:
+                ledger.received = -1  # so that the next heartbeat has it poll again
+            elif first:
                 # Every grant up to now is in these pages, or has ended since.
                 ledger.received = value.delivered
             for grant in value.grants:
-                if ledger.take(grant):
+                if believed and ledger.take(grant):
                     self._figures.granted(grant.token)
                     self._figures.lost_hints += 1
             self._unseen -= {grant.sequence for grant in value.grants}

@@ -151,8 +151,10 @@ class Heartbeat:
     def _connect(self) -> SyncClient:
         client = self._endpoint.sync_client()
         if isinstance(client, redis.Redis):
-            # A reply that does not come must leave time for another attempt within the lease.
+            # A reply that does not come must leave time for another attempt within the lease, and
+            # so must a connection: one whose first packet is lost tries again only after a second.
             options = client.connection_pool.connection_kwargs
             limit = max(_QUICK, self.period)
-            options["socket_timeout"] = min(options.get("socket_timeout") or limit, limit)
+            for name in ("socket_timeout", "socket_connect_timeout"):
+                options[name] = min(options.get(name) or limit, limit)
         return client

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import time
 from typing import TYPE_CHECKING
 
 from loco_redis._replies import Grant
@@ -87,6 +88,11 @@ class Ledger:
         self.entering: set[int] = set()  # granted, but not yet a lease
         self._last = 0
         self._unanswered: dict[int, None] = {}  # in order of minting
+
+    @property
+    def uncertain(self) -> bool:
+        """No heartbeat has got through for a whole lease: the session may have expired."""
+        return time.monotonic() >= self.deadline
 
     def mint(self) -> int:
         """A new sequence; call `answered` when its reply is there, or will not be waited for."""

@@ -63,7 +63,7 @@ class Session:
 
     def __init__(self, settings: Settings, endpoint: Endpoint) -> None:
         self.name, self.where = settings.name, endpoint.redacted
-        self.backend_timeout = settings.backend_timeout
+        self.backend_timeout, self.strict = settings.backend_timeout, settings.strict
         self.loop = asyncio.get_running_loop()
         self.scripts = Scripts(settings.name)
         self.ledger = Ledger()
@@ -129,7 +129,7 @@ class Session:
         push(self._heartbeat.aclose)
         await self._register_name()
         self._opened.set()
-        if settings.strict:
+        if self.strict:
             watch = self.loop.create_task(self._watch_deadline(), name="loco_redis.deadline")
             push(end, watch)
 

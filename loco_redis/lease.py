@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -134,7 +133,12 @@ class BaseLease:
     @property
     def uncertain(self) -> bool:
         """No heartbeat has got through for a whole lease: the slot may have been taken back."""
-        return self._state is _State.HELD and time.monotonic() >= self._ledger.deadline
+        return self._state is _State.HELD and self._ledger.uncertain
+
+    @property
+    def _is_late(self) -> bool:
+        """With strict=True a body must not begin any more."""
+        return self._session.strict and self.uncertain
 
     @property
     def released(self) -> bool:

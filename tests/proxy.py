@@ -1,4 +1,4 @@
-"""A proxy between client and server that loses replies, repeats commands, or falls silent."""
+"""A proxy of a server that loses replies, repeats commands, stalls, or falls silent."""
 
 from __future__ import annotations
 
@@ -28,6 +28,8 @@ class Proxy:
         self._server_path, self._path = server_path, path
         self._lose: list[bytes] = []
         self._repeat: list[bytes] = []
+        self._requests_flow, self._replies_flow = asyncio.Event(), asyncio.Event()
+        self.flow()
         self._writers: set[asyncio.StreamWriter] = set()
 
     def lose_reply_of(self, text: str, times: int = 1) -> None:
@@ -38,6 +40,17 @@ class Proxy:
     def repeat(self, text: str) -> None:
         """The server will get the next such command a second time, by another connection."""
         self._repeat.append(text.encode())
+
+    def stall(self) -> None:
+        """Nothing gets through; what is sent meanwhile comes late, as by TCP after an outage."""
+        self._requests_flow.clear()
+        self._replies_flow.clear()
+
+    def flow(self, replies_only: bool = False) -> None:
+        """End a stall; or only let through what the server has sent, and sends."""
+        self._replies_flow.set()
+        if not replies_only:
+            self._requests_flow.set()
 
     def cut(self) -> None:
         """Break every connection."""
@@ -69,6 +82,7 @@ class Proxy:
         muted: asyncio.Event,
     ) -> None:
         while chunk := await reader.read(1 << 16):
+            await self._requests_flow.wait()
             if self.silent:
                 await asyncio.Event().wait()
             if self.mute is not None and self.mute in chunk:
@@ -88,6 +102,7 @@ class Proxy:
         self, there: asyncio.StreamReader, writer: asyncio.StreamWriter, muted: asyncio.Event
     ) -> None:
         while chunk := await there.read(1 << 16):
+            await self._replies_flow.wait()
             if self.silent or (muted.is_set() and b"subscribe" not in chunk):
                 continue
             writer.write(chunk)

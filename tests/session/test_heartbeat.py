@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
 import time
 
 import pytest
+import redis
 
-from loco_redis import AsyncLOCOScheduler, LeaseLostError, LOCOScheduler, SharedResource
+from loco_redis import AsyncLOCOScheduler, Lease, LeaseLostError, LOCOScheduler, SharedResource
+from loco_redis._endpoint import Endpoint
+from loco_redis._heartbeat import Heartbeat
+from loco_redis._ledger import Ledger
+from loco_redis._scripts import Scripts
 from tests.proxy import proxied
 from tests.schedulers import Schedulers
 from tests.waiting import eventually, wait_until
@@ -68,6 +74,25 @@ async def test_failing_beats_are_tried_again(schedulers: Schedulers) -> None:
                 assert not any([lease.lost, lease.uncertain])
 
 
+def test_a_connection_that_does_not_come_leaves_time_for_another() -> None:
+    """A full backlog drops the packets of a new connection, as a network that was cut does: a beat
+    waits for it no longer than for a reply, a quarter of the lease."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
+        address = full.getsockname()
+        waiting = [socket.socket() for _ in range(3)]
+        for one in waiting:
+            one.setblocking(False)
+            one.connect_ex(address)
+        endpoint = Endpoint.parse(f"redis://127.0.0.1:{address[1]}/0")
+        beat = Heartbeat(endpoint, Scripts("llm"), 0.8, 60.0, lambda ledger, reply: None)
+        began = time.monotonic()
+        with pytest.raises(redis.TimeoutError):
+            beat._call(Ledger())
+        assert time.monotonic() - began < 0.4
+        for one in waiting:
+            one.close()
+
+
 async def test_silence_makes_uncertain_and_recovers(schedulers: Schedulers) -> None:
     """Cut off for a whole lease, the holder is uncertain; unless reclaimed, it still holds."""
     async with proxied(schedulers.server) as proxy:
@@ -98,6 +123,25 @@ async def test_strict_cancels_when_uncertain(schedulers: Schedulers) -> None:
                         assert LEASE / 2 < time.monotonic() - began < 3 * LEASE
                         proxy.silent = False
                         proxy.cut()
+            await eventually(lambda: schedulers.held() == 0)
+
+
+async def test_strict_begins_no_body_late(schedulers: Schedulers) -> None:
+    """A lease that becomes uncertain between its grant and its body is refused."""
+    async with proxied(schedulers.server) as proxy:
+
+        async def cut_off(lease: Lease) -> None:
+            proxy.silent = True
+            await eventually(lambda: lease.uncertain)
+
+        async with schedulers(
+            redis=proxy.url, lease_ttl=LEASE, strict=True, on_task_started=cut_off
+        ) as scheduler:
+            with pytest.raises(LeaseLostError):
+                async with scheduler.acquire("a"):
+                    pytest.fail("the body has begun")
+            proxy.silent = False
+            proxy.cut()
             await eventually(lambda: schedulers.held() == 0)
 
 

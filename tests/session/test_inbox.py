@@ -46,6 +46,29 @@ async def test_swallowed_hint_is_found_by_the_heartbeat(schedulers: Schedulers) 
                     await waiting.release_handle(served)
 
 
+async def test_a_grant_that_comes_after_the_lease_is_not_begun(schedulers: Schedulers) -> None:
+    """A hint that was on its way during an outage may be of a session that has expired since: its
+    slot is somebody else's. The waiter asks again instead of running beside them."""
+    async with proxied(schedulers.server) as proxy:
+        async with schedulers(lease_ttl=0.4) as holder:
+            async with schedulers(redis=proxy.url, lease_ttl=None) as waiting:
+                first = await holder.acquire_start("h")
+                waiter = asyncio.create_task(waiting.acquire_start("w"))
+                await eventually(lambda: schedulers.waiting() == 1)
+                proxy.stall()
+                await holder.release_handle(first)  # granted to the waiter, which does not hear it
+                second = await holder.acquire_start("h")  # reclaimed from it
+                proxy.flow(replies_only=True)
+                done, _ = await asyncio.wait({waiter}, timeout=0.2)
+                assert not done
+                proxy.flow()
+                await eventually(lambda: schedulers.waiting() == 1)
+                await holder.release_handle(second)
+                served = await waiter
+                assert served.lease.token > second.lease.token
+                await waiting.release_handle(served)
+
+
 async def test_user_without_channels_is_served(
     schedulers: Schedulers, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -39,12 +39,16 @@ def enter(netem: str) -> None:
         [*unshare, "sh", "-c", prepare, "sh", *words], capture_output=True, text=True
     )
     if tried.returncode:
-        said = tried.stderr.strip().splitlines()
-        raise Refused(
-            f"--netem {netem!r} is not possible here: {said[0] if said else tried.returncode}"
-        )
+        raise Refused(f"--netem {netem!r} is not possible here: {_reason(tried)}")
     again = [sys.executable, "-m", "loco_redis.cli", *sys.argv[1:]]
     script = f"{prepare} && exec {shlex.join(again)}"
     os.environ[_INSIDE] = netem
     sys.stdout.flush()
     os.execvp("unshare", [*unshare, "sh", "-c", script, "sh", *words])
+
+
+def _reason(tried: subprocess.CompletedProcess[str]) -> str:
+    said = (tried.stderr.strip() or f"exit status {tried.returncode}").splitlines()[0]
+    if "qdisc kind is unknown" in said:
+        return "this kernel has no netem (its module sch_netem)"
+    return said.removeprefix("Error: ")
