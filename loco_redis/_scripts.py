@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from importlib import resources
@@ -23,6 +23,7 @@ VERBS = (
     "submit",
     "acquire",
     "release",
+    "several",
     "cancel",
     "settle",
     "cancel_task",
@@ -215,6 +216,18 @@ class Scripts:
     ) -> Command[replies.ReleaseReply]:
         args = (floor, seen, rid(session, sequence), token, int(charge), cell, labels)
         return self._command("release", replies.released, session, *args)
+
+    def several(self, steps: Sequence[Command[Any]]) -> Command[list[Any]]:
+        """Acquires and releases of one session; a list of their replies."""
+        session = str(steps[0].args[1])
+        floor = min(int(step.args[2]) for step in steps)
+        seen = max(int(step.args[3]) for step in steps)
+        args = [part for step in steps for part in (step.script, *step.args[4:])]
+
+        def decode(values: list[Any]) -> list[Any]:
+            return [step.decode(value) for step, value in zip(steps, values, strict=True)]
+
+        return self._command("several", decode, session, floor, seen, *args)
 
     def cancel(
         self, *, session: str, floor: int, seen: int, sequence: int, is_late: bool = False

@@ -22,6 +22,7 @@ It is written to be read and to be compared with, not to be fast.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from loco_redis._replies import (
@@ -55,10 +56,10 @@ _SILENT = (Status.EXPIRED, Status.REFUSED, Status.AGENT_BUSY)  # replies without
 
 
 class Outcome(NamedTuple):
-    """The decoded reply, and the hints published, in order: to a session its grant, when to look
-    again (on the lease clock), or `gone`."""
+    """The decoded reply (of `several`: the list of them), and the hints published, in order: to a
+    session its grant, when to look again (on the lease clock), or `gone`."""
 
-    reply: Reply
+    reply: Any
     hints: tuple[Hint, ...] = ()
 
 
@@ -100,6 +101,8 @@ def step(state: State, op: ops.Op, now: int, name: str = NAME) -> Outcome:
             return Outcome(model_reads.snapshot(state, op, now, name))
         case ops.Open():
             return _open(state, op, now)
+        case ops.Several():
+            return _several(state, op, now)
     verb, reply = _VERBS[type(op)]
     if state.config is None:
         return Outcome(reply(Status.EXPIRED, 0))
@@ -113,6 +116,25 @@ def _open(state: State, op: ops.Open, now: int) -> Outcome:
     if state.config is None:
         model_sessions.configure(state, op, now)
     return _run(Turn(state, now), op, model_sessions.open_)
+
+
+def _several(state: State, op: ops.Several, now: int) -> Outcome:
+    """Each step is what its script does, at the same moment; only reaping happens once."""
+    replies: list[Reply] = []
+    hints: list[Hint] = []
+    for at, step in enumerate(op.steps):
+        verb, reply = _VERBS[type(step)]
+        if state.config is None:
+            replies.append(reply(Status.EXPIRED, 0))
+            continue
+        turn = Turn(state, now)
+        if at == 0:
+            turn.advance_clock()
+            turn.reap()
+        step = replace(step, floor=op.floor, seen=op.seen)
+        replies.append(verb(turn, step))
+        hints += _hints(turn, step, replies[-1])
+    return Outcome(replies, tuple(hints))
 
 
 def _run(turn: Turn, op: ops.Op, verb: Callable[[Turn, Any], Reply]) -> Outcome:

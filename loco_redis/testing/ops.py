@@ -91,6 +91,26 @@ class Release(Request):
 
 
 @dataclass(frozen=True, slots=True)
+class Several(Op):
+    """Acquires and releases of one session, in one script."""
+
+    verb = "several"
+    steps: tuple[Acquire | Release, ...]
+
+    @property
+    def session(self) -> str:
+        return self.steps[0].session
+
+    @property
+    def floor(self) -> int:
+        return min(step.floor for step in self.steps)
+
+    @property
+    def seen(self) -> int:
+        return max(step.seen for step in self.steps)
+
+
+@dataclass(frozen=True, slots=True)
 class Cancel(Request):
     verb = "cancel"
     is_late: bool = False

@@ -11,7 +11,7 @@ from typing import Any
 import redis
 from redis.exceptions import NoScriptError
 
-from loco_redis._replies import Grant, Reply, SnapshotReply, StandingReply
+from loco_redis._replies import Grant, SnapshotReply, StandingReply
 from loco_redis._scripts import Command, Scripts, load
 from loco_redis.testing import invariants, ops
 from loco_redis.testing.dump import Dump, differences, parse
@@ -52,6 +52,8 @@ class Bench:
         return command.decode(raw)
 
     def command(self, op: ops.Op) -> Command[Any]:
+        if isinstance(op, ops.Several):
+            return self.scripts.several([self.command(step) for step in op.steps])
         command: Command[Any] = getattr(self.scripts, op.verb)(**op.arguments())
         return command
 
@@ -136,7 +138,7 @@ class Lockstep(Bench):
         self.hints.close()
 
 
-def comparable(reply: Reply) -> Reply:
+def comparable(reply: Any) -> Any:
     """A snapshot lists agents and sessions in no promised order, standings come as stored."""
     if isinstance(reply, StandingReply):
         rows = sorted(reply.standings, key=lambda row: row.scope)

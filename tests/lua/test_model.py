@@ -47,6 +47,11 @@ hidden = st.sampled_from((False, False, True))
 seldom = st.sampled_from((False,) * 7 + (True,))
 attempts = st.lists(st.integers(0, 2), min_size=1, max_size=4)
 picks = st.integers(0, 40)
+GIVEN = (b"", b"", b"2500::", b":300:", b"800:40:public", b"::secret\x1fpublic")
+COMPETITORS = (b"b", b"t-1/a", b"t-1/b", b"t-1/c", b"t2/x")
+competitors = st.sampled_from(COMPETITORS)
+givens = st.sampled_from(GIVEN)
+acquires = st.tuples(agents | competitors, st.none() | weights, givens)
 logs = st.sampled_from((None,) * 6 + (0, 3, 50))
 pauses = st.sampled_from((None,) * 9 + (0, 0, 0, 0, 1))
 
@@ -103,10 +108,12 @@ class Machine(RuleBasedStateMachine):
         client = self.clients.get(getattr(op, "session", ""))
         if client is None:
             return reply
-        for grant in getattr(reply, "grants", ()):
-            self.leases.append(ops.Settle(client.session, grant.sequence, grant.token, 0))
-        if not is_hidden:
-            client.see(op, reply)
+        steps = zip(op.steps, reply, strict=True) if isinstance(op, ops.Several) else ((op, reply),)
+        for step, answer in steps:
+            for grant in getattr(answer, "grants", ()):
+                self.leases.append(ops.Settle(client.session, grant.sequence, grant.token, 0))
+            if not is_hidden:
+                client.see(step, answer)
         return reply
 
     @initialize(
@@ -175,6 +182,34 @@ class Machine(RuleBasedStateMachine):
                 common = self.clients[request.session].common()
                 sequence = sequence_of(request.rid)
                 self.call(ops.Release(*common, sequence, lease.token, charge))
+
+    @rule(
+        session=sessions,
+        wants=st.lists(acquires | picks, min_size=1, max_size=6),
+        charge=st.booleans(),
+        error=st.sampled_from((0, 0, 0, 0, 1)),
+        is_hidden=hidden,
+    )
+    def several(
+        self,
+        session: str,
+        wants: list[tuple[bytes, int | None, bytes] | int],
+        charge: bool,
+        error: int,
+        is_hidden: bool,
+    ) -> None:
+        """Acquires and releases of one session in one script; a number picks what to release."""
+        client, steps, holders = self.clients[session], [], self.pair.state.holders()
+        mine = [(held.rid, lease.token) for held, lease in holders if held.session == session]
+        for want in wants:
+            if isinstance(want, tuple):
+                steps.append(ops.Acquire(*client.mint(), *want))
+            elif mine:
+                rid, token = mine[want % len(mine)]
+                release = (*client.common(), sequence_of(rid), token + error)
+                steps.append(ops.Release(*release, charge, "0312", b"s\x1ft\x1f\x1fm"))
+        if steps:
+            self.call(ops.Several(tuple(steps)), is_hidden)
 
     @precondition(lambda self: self.leases)
     @rule(pick=picks, cost=st.sampled_from((0, 500, 4000)), error=st.sampled_from((0, 0, 0, 1)))
@@ -370,8 +405,6 @@ RULES = (
     (b"s", (b"", b"2|3000000")),
     (b"o", (b"", b"1|3|0.75|0.9")),
 )
-COMPETITORS = (b"b", b"t-1/a", b"t-1/b", b"t-1/c", b"t2/x")
-GIVEN = (b"", b"", b"2500::", b":300:", b"800:40:public", b"::secret\x1fpublic")
 LABELS = (b"", b"s\x1ft\x1f\x1fm", b"\x1f\x1fw\x1f", b"s2\x1ft\x1fw\x1fm")
 PACES: tuple[dict[str, int], ...] = (
     {"rpm": 0},
@@ -385,8 +418,6 @@ PACES: tuple[dict[str, int], ...] = (
     {"auto_tune": 0},
 )
 
-competitors = st.sampled_from(COMPETITORS)
-givens = st.sampled_from(GIVEN)
 rule_pairs = st.sampled_from([(name, value) for name, values in RULES for value in values])
 
 

@@ -4,7 +4,7 @@
 local function answer(sequence, depth)
   grant_all()
   for _, grant in ipairs(own_grants) do
-    if string.match(grant, '^%d+') + 0 == sequence then return reply_with_grants(GRANTED, S.tick, 0, depth) end
+    if string.match(grant, '^%d+') + 0 == sequence then return GRANTED, S.tick, 0, depth end
   end
-  return reply_with_grants(QUEUED, S.tick, wake(), depth)
+  return QUEUED, S.tick, wake(), depth
 end

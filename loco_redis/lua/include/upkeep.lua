@@ -16,17 +16,22 @@ local purge_below -- tombstones of the calling session below this sequence are n
 
 --@include loads
 
+local choose_next, serve_next -- made when the script grants for the first time
+
 -- Grants while a slot is free and somebody may have it.
 local function grant_all()
   S.wake = nil
   if S.held >= S.limit or S.waiting == 0 then return end
-  --@include grant
+  if not choose_next then
+    --@include grant
+    choose_next, serve_next = choose, serve
+  end
   repeat
     local wait = S.G and S.G.pause and S.G.pause() or 0
-    local agent, score = choose()
+    local agent, score = choose_next()
     if agent and wait == 0 and S.tpm and S.tpm > 0 then wait = S.G.pause_for(S.G.next_tokens(load_of(agent))) end
     S.wake = agent and wait > 0 and S.vnow + wait or nil
-    if agent and not S.wake then serve(load_of(agent), score) end
+    if agent and not S.wake then serve_next(load_of(agent), score) end
   until not agent or S.wake or S.held >= S.limit or S.waiting == 0
 end
 
@@ -69,21 +74,16 @@ local function enter(floor, seen, works_when_full)
   return session
 end
 
--- Steps 6 and 7, and the reply: status, serial, and the verb's own values. The first write needs
--- memory, so that a full server refuses the script before it has changed anything (README.md, rule 5).
-local function write(status, ...)
-  if not S then return { status, 0 } end
+-- Step 6, and what the end of a verb is, also where others follow in the same script (several.lua). Its
+-- reply: status, serial, and the verb's own values.
+local function conclude(status, ...)
   grant_all()
   S.serial = S.serial + 1
-  redis.call('HSET', K.vars, 'counters', string.format('%d|%d|%d|%d|%d|%d|%d|%d|%d|%d|%d|%d|%d|%s', S.serial, S.tick, S.seq,
-    S.fence, S.held, S.waiting, S.peak, S.granted, S.released, S.reclaimed, S.raw, S.vnow, S.due, S.features or ''))
   if S.features then
     if S.wake and S.wake ~= S.told then
       --@include tell_wake
       tell_wake()
     end
-    --@include features
-    write_features()
     if S.noted then
       --@include write_events
       write_events()
@@ -93,27 +93,58 @@ local function write(status, ...)
     --@include write_accounts
     write_accounts()
   end
+  for at = #freed, 1, -1 do
+    redis.call('SETBIT', K.slots, freed[at], '0')
+    redis.call('HDEL', K.holders, freed[at])
+    freed[at] = nil
+  end
+  if indexed and S.waiting == 0 then
+    redis.call('DEL', K.buckets)
+    indexed = false
+  end
+  if held_before and S.held == 0 then redis.call('DEL', K.slots) end
+  held_before = S.held > 0
+  return { status, S.serial, ... }
+end
+
+-- Step 7.
+local function save()
+  redis.call('HSET', K.vars, 'counters', string.format('%d|%d|%d|%d|%d|%d|%d|%d|%d|%d|%d|%d|%d|%s', S.serial, S.tick, S.seq,
+    S.fence, S.held, S.waiting, S.peak, S.granted, S.released, S.reclaimed, S.raw, S.vnow, S.due, S.features or ''))
+  if S.features then
+    --@include features
+    write_features()
+  end
   for id, session in pairs(sessions) do
     if session.changed then
       redis.call('HSET', K.sessions, id, string.format('%d|%d|%d|%d|%d|', session.deadline, session.floor,
         session.last, session.tombs, session.delivered) .. session.info)
     end
   end
-  for _, slot in ipairs(freed) do
-    redis.call('SETBIT', K.slots, slot, '0')
-    redis.call('HDEL', K.holders, slot)
-  end
   if purge_below then
     redis.call('ZREMRANGEBYLEX', K.tombstones, '[' .. SESSION .. ':', '(' .. SESSION .. string.format(':%012d', purge_below))
   end
-  if indexed and S.waiting == 0 then redis.call('DEL', K.buckets) end
-  if held_before and S.held == 0 then redis.call('DEL', K.slots) end
-  return { status, S.serial, ... }
 end
 
--- A reply that ends with the grants made to requests of the calling session.
+-- The end of a verb, with the grants that were made to requests of the calling session; where the reply has
+-- no place for them they are told by hints.
+local function conclude_with_grants(status, ...)
+  local values = conclude(status, ...)
+  for at, grant in ipairs(own_grants) do
+    if status == EXPIRED or status == REFUSED then
+      redis.call('PUBLISH', CHANNEL .. SESSION, grant)
+    else
+      values[#values + 1] = grant
+    end
+    own_grants[at] = nil
+  end
+  return values
+end
+
+-- The reply of a script that ends with such grants.
 local function reply_with_grants(status, ...)
-  local values = write(status, ...)
-  for _, grant in ipairs(own_grants) do values[#values + 1] = grant end
+  if not S then return { status, 0 } end
+  local values = conclude_with_grants(status, ...)
+  save()
   return values
 end

@@ -8,4 +8,5 @@ local function write_accounts()
         a.window, a.period))
     end
   end
+  S.accounts = nil
 end
