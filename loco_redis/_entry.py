@@ -7,12 +7,14 @@ import time
 from collections.abc import Callable
 from typing import Any, Generic, NamedTuple, TypeVar
 
+from loco_redis._scripts import Command
+
 T = TypeVar("T")
 #: Gets the decoded reply or an exception, and whether the command was sent more than once.
 Done = Callable[[Any, bool], None]
 
 NEVER = float("inf")
-DROPPED = b""  # the frame of an entry that must not be sent (again)
+SHARED = ("acquire", "release")  # what the script `several` does, too
 
 _log = logging.getLogger("loco_redis")
 
@@ -33,21 +35,36 @@ class Entry:
     """A command on its way. `done` is None once nobody waits for the reply any more. At `deadline`
     it is given up; unless it has `late`, which is called instead, once."""
 
-    __slots__ = ("deadline", "decode", "done", "frame", "late", "retried", "script", "sent_at")
+    __slots__ = (
+        "deadline",
+        "decode",
+        "done",
+        "dropped",
+        "late",
+        "retried",
+        "script",
+        "sent_at",
+        "session",
+        "what",
+    )
 
     def __init__(
         self,
-        frame: bytes,
+        what: Command[Any] | bytes,
         script: str,
         decode: Callable[[Any], Any],
         done: Done | None,
         deadline: float,
         late: Callable[[], None] | None = None,
     ) -> None:
-        self.frame, self.script, self.decode = frame, script, decode
+        """`what` is a script's call, or a packed Redis command whose name is `script`."""
+        self.what, self.script, self.decode = what, script, decode
         self.done, self.deadline, self.late = done, deadline, late
         self.sent_at = 0.0
         self.retried = False
+        self.dropped = False  # it must not be sent (again)
+        # Whose it is, if it may share a script with others of that session.
+        self.session = what.args[1] if isinstance(what, Command) and script in SHARED else None
 
     def finish(self, value: Any) -> None:
         done, self.done = self.done, None

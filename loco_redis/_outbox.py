@@ -1,6 +1,8 @@
-"""The outbox owns the socket. While few commands are under way each goes out at once, so that Redis
-works on it while this process makes the next; when many are, those of one turn of the loop go out
-as one pipeline.
+"""The outbox owns the socket, and decides what goes out together.
+
+A command goes out at once; except that what is asked in answer to replies gathers until it is as
+much as is under way already, or until all whom the replies woke have run. So Redis has work while
+this process makes more, and the more work it has, the more of it shares a script (`_flight.py`).
 
 Nobody else touches the connection, so a caller's cancellation never reaches it. A command that got
 no reply is sent again with the same request id, until its deadline; Redis recognises the repeat.
@@ -19,7 +21,8 @@ from typing import Any, TypeVar
 from redis.exceptions import ResponseError
 
 from loco_redis._connect import CONNECTION_ERRORS, Connector, is_hopeless, stream_writer
-from loco_redis._entry import DROPPED, NEVER, Answer, Done, Entry, after
+from loco_redis._entry import NEVER, Answer, Done, Entry, after
+from loco_redis._flight import Flight, Flights
 from loco_redis._scripts import Argument, Command, Scripts
 from loco_redis._tasks import end
 from loco_redis._wire import Diagnosis, Framer, diagnose, pack
@@ -32,7 +35,7 @@ REPLY_TIMEOUT = 5.0
 _TICK = 0.1
 _BACKOFF_FIRST, _BACKOFF_MOST = 0.02, 1.0
 _CLOSED = "the scheduler was closed"
-_EAGER = 16  # with fewer under way a command does not wait for the end of the turn
+_EAGER = 16  # with more flights under way the loop's turn is waited for, and the socket
 
 _log = logging.getLogger("loco_redis")
 
@@ -56,9 +59,11 @@ class Outbox:
         self._figures = figures_here(scripts.keys.name)
         self._framer = Framer(scripts)
         self._queue: deque[Entry] = deque()
-        self._unloaded: list[Entry] = []  # refused by a server that does not know their script
+        self._unloaded: list[Entry] = []  # refused by a server that does not know their script,
+        self._missing: set[str] = set()  # which is one of these
         self._unloadable: dict[str, Exception] = {}  # why SCRIPT LOAD was refused
-        self._inflight: deque[Entry] = deque()
+        self._inflight = Flights()
+        self._answering = 0  # replies whose receivers have not all run
         self._more: asyncio.Future[None] | None = None  # the writer waits for entries
         self._sent: asyncio.Future[None] | None = None  # the reader waits for something to read
         self._reader: asyncio.Task[None] | None = None
@@ -71,7 +76,7 @@ class Outbox:
 
     def __repr__(self) -> str:
         state = "connected" if self._reader is not None else "disconnected"
-        return f"<Outbox {state} queued={len(self._queue)} in flight={len(self._inflight)}>"
+        return f"<Outbox {state} queued={len(self._queue)} in flight={self._inflight.load}>"
 
     def start(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -113,14 +118,12 @@ class Outbox:
         """Queue a command; `done` is called once. Past `timeout` seconds without a reply it gets a
         BackendUnavailableError; or `late` is called, and the command goes on until it gets through.
         Never blocks; to be called in the loop's thread."""
-        frame = self._framer.script(command)
-        entry = Entry(frame, command.script, command.decode, done, after(timeout), late)
+        entry = Entry(command, command.script, command.decode, done, after(timeout), late)
         return self._push(entry)
 
     def send(self, command: Command[T], timeout: float) -> asyncio.Future[Answer[T]]:
         """`post` for those who can await."""
-        frame = self._framer.script(command)
-        return self._ask(frame, command.script, command.decode, timeout)
+        return self._ask(command, command.script, command.decode, timeout)
 
     def send_raw(self, timeout: float, *args: Argument) -> asyncio.Future[Answer[Any]]:
         """The same for a plain Redis command; it may run twice."""
@@ -130,14 +133,18 @@ class Outbox:
         """Take an entry back; False when it may have run: then its reply still comes."""
         if entry.sent_at:
             return False
-        entry.frame, entry.done = DROPPED, None
+        entry.dropped, entry.done = True, None
         return True
 
     def _awaited(self) -> list[Entry]:
         return [e for e in (*self._inflight, *self._unloaded, *self._queue) if e.done is not None]
 
     def _ask(
-        self, frame: bytes, script: str, decode: Callable[[Any], T], timeout: float
+        self,
+        what: Command[Any] | bytes,
+        script: str,
+        decode: Callable[[Any], T],
+        timeout: float,
     ) -> asyncio.Future[Answer[T]]:
         future: asyncio.Future[Answer[T]] = self._loop.create_future()
 
@@ -149,7 +156,7 @@ class Outbox:
             else:
                 future.set_result(Answer(value, retried))
 
-        self._push(Entry(frame, script, decode, done, after(timeout)))
+        self._push(Entry(what, script, decode, done, after(timeout)))
         return future
 
     def _push(self, entry: Entry) -> Entry:
@@ -159,15 +166,25 @@ class Outbox:
                 return entry
             self.start()
         self._queue.append(entry)
+        if not self._answering or len(self._queue) >= self._inflight.load:
+            self._flush()
+        if self._timer is None:
+            self._timer = self._loop.call_later(_TICK, self._tick)
+        return entry
+
+    def _flush(self) -> None:
         direct = self._direct
         # One that is closing takes nothing any more; since Python 3.12 it may even raise.
         if direct is not None and len(self._inflight) < _EAGER and not direct.is_closing():
             direct.writelines(self._take())
         else:
             _wake(self._more)
-        if self._timer is None:
-            self._timer = self._loop.call_later(_TICK, self._tick)
-        return entry
+
+    def _answered(self) -> None:
+        """Those whom a reply woke have run."""
+        self._answering -= 1
+        if self._queue and not self._answering:
+            self._flush()
 
     async def _run(self) -> None:
         """Connect, serve, and begin again for ever."""
@@ -211,21 +228,19 @@ class Outbox:
 
     def _take(self) -> list[bytes]:
         """Everything queued moves to `_inflight`; returns its frames."""
-        if self._unloaded:
-            scripts = dict.fromkeys(entry.script for entry in self._unloaded)
-            self._queue.extendleft(reversed([*map(self._load, scripts), *self._unloaded]))
+        if self._missing:
+            self._queue.extendleft(reversed([*map(self._load, self._missing), *self._unloaded]))
+            self._missing.clear()
             self._unloaded.clear()
         now = time.monotonic()
-        frames = []
-        for entry in self._queue:
-            if entry.frame is not DROPPED:
-                entry.retried = entry.sent_at > 0.0
-                entry.sent_at = now
-                frames.append(entry.frame)
-                self._inflight.append(entry)
+        leaving = [entry for entry in self._queue if not entry.dropped]
         self._queue.clear()
+        for entry in leaving:
+            entry.retried = entry.sent_at > 0.0
+            entry.sent_at = now
+        flights = self._inflight.leave(leaving)
         _wake(self._sent)
-        return frames
+        return [flight.frame(self._scripts, self._framer) for flight in flights]
 
     def _load(self, script: str) -> Entry:
         _log.debug("loading script %s", script)
@@ -242,9 +257,10 @@ class Outbox:
     def _recall(self) -> None:
         """The connection is gone: what has no reply is queued again, in its order."""
         sent = [*self._inflight, *self._unloaded]
+        again = [entry for entry in sent if entry.done is not None]
         self._inflight.clear()
         self._unloaded.clear()
-        again = [entry for entry in sent if entry.done is not None]
+        self._missing.clear()
         self._figures.resent(again)
         self._queue.extendleft(reversed(again))
 
@@ -259,45 +275,55 @@ class Outbox:
             try:
                 raw = await connection.read_response(disable_decoding=True)
             except ResponseError as error:
-                self._refused(inflight[0], error)
+                self._refused(inflight.first, error)
             else:
-                entry = inflight.popleft()
-                self._decoded(entry, raw)
+                self._decoded(inflight.land(), raw)
+            self._answering += 1
+            self._loop.call_soon(self._answered)
 
-    def _decoded(self, entry: Entry, raw: Any) -> None:
+    def _decoded(self, flight: Flight, raw: Any) -> None:
         if self.failure is not None:
             _log.info("Redis at %s answers again", self._where)
             self.failure, self._backoff = None, _BACKOFF_FIRST
-        self._figures.answered(entry.script, entry.sent_at)
-        try:
-            value = entry.decode(raw)
-        except (ValueError, TypeError, IndexError, AttributeError) as error:
-            value = BackendError(f"{entry.script} was answered in an unknown form: {error!r}")
-        entry.finish(value)
+        for entry, reply in flight.replies(raw):
+            self._figures.answered(entry.script, entry.sent_at)
+            try:
+                value = entry.decode(reply)
+            except (ValueError, TypeError, IndexError, AttributeError) as error:
+                value = BackendError(f"{entry.script} was answered in an unknown form: {error!r}")
+            entry.finish(value)
 
-    def _refused(self, entry: Entry, error: ResponseError) -> None:
-        """An error reply to `entry`, the first in flight."""
-        match diagnose(error):
-            case Diagnosis.NO_SCRIPT if entry.script not in self._unloadable:
-                self._unloaded.append(self._inflight.popleft())
+    def _refused(self, flight: Flight, error: ResponseError) -> None:
+        """An error reply to the first in flight."""
+        diagnosis = diagnose(error)
+        if diagnosis is Diagnosis.LATER:
+            # It stays in flight, to be recalled with the others.
+            self._connector.suspect()
+            raise error
+        self._inflight.land()
+        if diagnosis is not Diagnosis.FATAL:  # it did not run
+            for entry in flight.entries:
                 if not entry.retried:
-                    entry.sent_at = 0.0  # it did not run
-                _wake(self._more)
-            case Diagnosis.MEMORY:
-                self._inflight.popleft()
-                full = BackendMemoryError(self._where)
-                full.__cause__ = error
-                entry.finish(full)
-            case Diagnosis.LATER:
-                # It stays in flight, to be recalled with the others.
-                self._connector.suspect()
-                raise error
-            case _:
-                self._inflight.popleft()
-                cause = self._unloadable.pop(entry.script, error)
-                fatal = BackendError(f"{entry.script} was refused by Redis: {cause}")
-                fatal.__cause__ = cause
-                entry.finish(fatal)
+                    entry.sent_at = 0.0
+        if diagnosis is Diagnosis.NO_SCRIPT and flight.script not in self._unloadable:
+            self._unloaded += flight.entries
+            self._missing.add(flight.script)
+            _wake(self._more)
+            return
+        cause = self._unloadable.pop(flight.script, error)
+        if len(flight.entries) > 1:  # one by one each gets its own answer
+            for entry in flight.entries:
+                entry.session = None
+            self._queue.extendleft(reversed(flight.entries))
+            _wake(self._more)
+            return
+        fatal = (
+            BackendMemoryError(self._where)
+            if diagnosis is Diagnosis.MEMORY
+            else BackendError(f"{flight.script} was refused by Redis: {cause}")
+        )
+        fatal.__cause__ = cause
+        flight.entries[0].finish(fatal)
 
     def _note_failure(self, error: BaseException) -> None:
         if self.failure is None:
@@ -323,7 +349,7 @@ class Outbox:
         self._timer = self._loop.call_later(_TICK, self._tick)
         now = time.monotonic()
         self._give_up(now)
-        oldest = self._inflight[0].sent_at if self._inflight else now
+        oldest = self._inflight.first.entries[0].sent_at if self._inflight else now
         if self._reader is not None and now - oldest > REPLY_TIMEOUT:
             self._reader.cancel()
 
@@ -336,7 +362,7 @@ class Outbox:
                 entry.deadline, late, entry.late = NEVER, entry.late, None
                 late()
             else:
-                entry.frame = DROPPED
+                entry.dropped = True
                 entry.finish(self.unavailable("no reply in time"))
 
 
