@@ -1,8 +1,9 @@
 """The outbox owns the socket, and decides what goes out together.
 
-A command goes out at once; except that what is asked in answer to replies gathers until it is as
-much as is under way already, or until all whom the replies woke have run. So Redis has work while
-this process makes more, and the more work it has, the more of it shares a script (`_flight.py`).
+While few commands are under way each goes out at once; except that what is asked in answer to
+replies gathers until it is as much as is under way already, or until all whom the replies woke
+have run. So Redis has work while this process makes more, and the more work it has, the more of it
+shares a script (`_flight.py`).
 
 Nobody else touches the connection, so a caller's cancellation never reaches it. A command that got
 no reply is sent again with the same request id, until its deadline; Redis recognises the repeat.
@@ -35,7 +36,7 @@ REPLY_TIMEOUT = 5.0
 _TICK = 0.1
 _BACKOFF_FIRST, _BACKOFF_MOST = 0.02, 1.0
 _CLOSED = "the scheduler was closed"
-_EAGER = 16  # with more flights under way the loop's turn is waited for, and the socket
+_EAGER = 16  # with more under way the end of the turn is always waited for
 
 _log = logging.getLogger("loco_redis")
 
@@ -166,7 +167,10 @@ class Outbox:
                 return entry
             self.start()
         self._queue.append(entry)
-        if not self._answering or len(self._queue) >= self._inflight.load:
+        if self._inflight.load >= _EAGER:
+            if not self._answering:
+                _wake(self._more)
+        elif not self._answering or len(self._queue) >= self._inflight.load:
             self._flush()
         if self._timer is None:
             self._timer = self._loop.call_later(_TICK, self._tick)
@@ -175,7 +179,7 @@ class Outbox:
     def _flush(self) -> None:
         direct = self._direct
         # One that is closing takes nothing any more; since Python 3.12 it may even raise.
-        if direct is not None and len(self._inflight) < _EAGER and not direct.is_closing():
+        if direct is not None and not direct.is_closing():
             direct.writelines(self._take())
         else:
             _wake(self._more)
