@@ -102,7 +102,7 @@ class Crew:
             start=start,
             cpu=sum(message["cpu"] for message in self._last.values()),
             errors=dict(errors),
-            killed=sum(worker.killed for worker in self._paths),
+            kills=tuple(self._ended[worker] for worker in self._paths if worker.killed),
             readings=readings,
             classes=tally.classes(),
             agents=tally.agents(),

@@ -108,7 +108,7 @@ class Verdict:
         peak: most slots held at once, as Redis counted.
         peak_seen: the same, as the holders saw.
         reclaims: slots of killed workers that somebody else has held again since.
-        reclaim_longest: from the kill until then; None where nobody was killed in a body.
+        reclaim_longest: from the last kill until then; None where nobody was killed in a body.
         reclaim_bound: it must not be longer.
         reclaimed: leases that Redis took back from sessions it did not hear of any more.
         idle_longest: the longest time without a body, of the slots that were used at all.

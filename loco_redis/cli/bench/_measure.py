@@ -9,6 +9,7 @@ from itertools import pairwise
 
 from loco_redis.cli.bench import _server_stats as server_stats
 from loco_redis.cli.bench._arrivals import Agents
+from loco_redis.cli.bench._bodies import Body, bodies_of, by_slot
 from loco_redis.cli.bench._clock import best
 from loco_redis.cli.bench._figures import (
     BenchPlan,
@@ -16,14 +17,12 @@ from loco_redis.cli.bench._figures import (
     HostFigures,
     Moment,
     RunFigures,
-    Verdict,
 )
 from loco_redis.cli.bench._histogram import Histogram
 from loco_redis.cli.bench._result import HostResult
 from loco_redis.cli.bench._server_stats import Look
 from loco_redis.cli.bench._timebase import Timebase
-from loco_redis.cli.play import _oracle
-from loco_redis.cli.play._oracle import Held
+from loco_redis.cli.bench._verdict import verdict
 from loco_redis.cli.play._stats import jain
 
 
@@ -48,19 +47,10 @@ class Measured:
     results: Sequence[HostResult]
 
 
-@dataclass(frozen=True, slots=True)
-class _Body:
-    """One body in the server's time; `due` is when its request was."""
-
-    held: Held
-    due: float
-    killed: bool
-
-
 def figures(plan: BenchPlan, measured: Measured) -> RunFigures:
     """The figures of one run."""
     timebase = Timebase(measured.results)
-    bodies = _bodies(measured.results, timebase)
+    bodies = bodies_of(measured.results, timebase)
     begin = measured.start + plan.warmup
     end = begin + plan.duration
     inside = [body for body in bodies if begin <= body.held.start < end]
@@ -88,22 +78,21 @@ def figures(plan: BenchPlan, measured: Measured) -> RunFigures:
         ),
         server=server_stats.between(*measured.looks, grants=len(inside)),
         workers_cpu=sum(result.cpu for result in measured.results) / plan.duration,
-        verdict=_verdict(plan, measured, bodies, timebase, _idle(bodies, begin, end)),
+        verdict=verdict(
+            plan,
+            bodies,
+            timebase,
+            kills=_kills(measured.results, timebase),
+            peak=measured.peak,
+            reclaimed=measured.reclaimed,
+            idle_longest=_idle(bodies, begin, end),
+        ),
         timeline=_timeline(plan, measured.results, bodies, begin),
     )
 
 
-def _bodies(results: Sequence[HostResult], timebase: Timebase) -> list[_Body]:
-    found = []
-    for result in results:
-        clock = result.domain
-        for hold in result.holds:
-            start, end, due = (
-                timebase.seconds(clock, moment) for moment in (hold.start, hold.end, hold.due)
-            )
-            held = Held(hold.slot, hold.token, start, end, clock)
-            found.append(_Body(held, due, hold.killed))
-    return found
+def _kills(results: Sequence[HostResult], timebase: Timebase) -> list[float]:
+    return [timebase.seconds(result.domain, at) for result in results for at in result.kills]
 
 
 def _classes(plan: BenchPlan, results: Sequence[HostResult]) -> tuple[ClassFigures, ...]:
@@ -126,7 +115,7 @@ def _classes(plan: BenchPlan, results: Sequence[HostResult]) -> tuple[ClassFigur
     return tuple(made)
 
 
-def _used(bodies: Sequence[_Body], begin: float, end: float) -> float:
+def _used(bodies: Sequence[Body], begin: float, end: float) -> float:
     """Seconds of slot time within the measured time in which a body ran."""
     return math.fsum(max(0.0, min(b.held.end, end) - max(b.held.start, begin)) for b in bodies)
 
@@ -140,14 +129,10 @@ def _fairness(results: Sequence[HostResult]) -> float:
     return jain([total / number for number, total in sums.values()])
 
 
-def _by_slot(bodies: Sequence[_Body]) -> list[_Body]:
-    return sorted(bodies, key=lambda body: (body.held.slot, body.held.token))
-
-
-def _handoff(bodies: Sequence[_Body], begin: float, end: float) -> Histogram:
+def _handoff(bodies: Sequence[Body], begin: float, end: float) -> Histogram:
     """From a body's end to the next one's start on its slot, where that one waited already."""
     spans = Histogram()
-    for earlier, later in pairwise(_by_slot(bodies)):
+    for earlier, later in pairwise(by_slot(bodies)):
         if (
             earlier.held.slot == later.held.slot
             and begin <= earlier.held.end < end
@@ -172,7 +157,7 @@ def _pause(result: HostResult, timebase: Timebase, begin: float, end: float) -> 
     return _longest_gap(((start, start) for start in starts), begin, end)
 
 
-def _idle(bodies: Sequence[_Body], begin: float, end: float) -> float:
+def _idle(bodies: Sequence[Body], begin: float, end: float) -> float:
     by_slot: dict[int, list[tuple[float, float]]] = {}
     for body in bodies:
         by_slot.setdefault(body.held.slot, []).append((body.held.start, body.held.end))
@@ -194,55 +179,12 @@ def _host(
         errors=result.errors,
         silence=silences.get(result.name, 0.0),
         pause=pause,
-        killed=result.killed,
+        killed=len(result.kills),
     )
-
-
-def reclaim_bound(plan: BenchPlan) -> float:
-    """Seconds in which a dead worker's slot is usable again: its lease, the interval of the others'
-    heartbeats (a third of it), and a second for a machine that has much to do."""
-    return plan.lease * 4 / 3 + 1.0
-
-
-def _verdict(
-    plan: BenchPlan,
-    measured: Measured,
-    bodies: Sequence[_Body],
-    timebase: Timebase,
-    idle_longest: float,
-) -> Verdict:
-    seen = _oracle.most_at_once(timebase.certain(body.held) for body in bodies)
-    found = _oracle.violations([body.held for body in bodies], timebase.doubt)
-    if (most := max(measured.peak, seen)) > plan.capacity:
-        found.append(f"{most} slots were held at once, the capacity is {plan.capacity}")
-    reclaims, bound = _reclaims(bodies), reclaim_bound(plan)
-    if reclaims and max(reclaims) > bound:
-        late = max(reclaims)
-        found.append(f"a killed worker's slot was usable after {late:.2f} s, not {bound:.2f} s")
-    return Verdict(
-        holds=len(bodies),
-        peak=measured.peak,
-        peak_seen=seen,
-        reclaims=len(reclaims),
-        reclaim_longest=max(reclaims, default=None),
-        reclaim_bound=bound,
-        reclaimed=measured.reclaimed,
-        idle_longest=idle_longest,
-        violations=tuple(found),
-    )
-
-
-def _reclaims(bodies: Sequence[_Body]) -> list[float]:
-    """Seconds from a kill until the next body on the same slot."""
-    return [
-        later.held.start - earlier.held.end
-        for earlier, later in pairwise(_by_slot(bodies))
-        if earlier.killed and earlier.held.slot == later.held.slot
-    ]
 
 
 def _timeline(
-    plan: BenchPlan, results: Sequence[HostResult], bodies: Sequence[_Body], begin: float
+    plan: BenchPlan, results: Sequence[HostResult], bodies: Sequence[Body], begin: float
 ) -> tuple[Moment, ...]:
     seconds = max(1, round(plan.duration))
     grants, used = [0] * seconds, [0.0] * seconds

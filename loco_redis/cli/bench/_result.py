@@ -51,6 +51,7 @@ class HostResult:
         start: the start of the run by that clock, in seconds.
         classes: in the order of the plan's classes.
         agents: of each agent with a wait in the measured time: how many, and their sum in seconds.
+        kills: when workers were killed on purpose, by that clock, in nanoseconds.
         arrivals: due in each second of the measured time.
         holds: of the whole run with its warm-up, ordered by start.
     """
@@ -61,7 +62,7 @@ class HostResult:
     start: float
     cpu: float
     errors: dict[str, int]
-    killed: int
+    kills: tuple[int, ...]
     readings: tuple[Reading, ...]
     classes: tuple[ClassCount, ...]
     agents: dict[str, tuple[int, float]]
@@ -84,7 +85,8 @@ class HostResult:
         values["readings"] = tuple(Reading(**r) for r in values["readings"])
         values["classes"] = tuple(ClassCount(**c) for c in values["classes"])
         values["agents"] = {name: (n, total) for name, (n, total) in values["agents"].items()}
-        values["arrivals"] = tuple(values["arrivals"])
+        for name in ("arrivals", "kills"):
+            values[name] = tuple(values[name])
         return cls(**values, holds=tuple(_holds(zlib.decompress(body))))
 
 

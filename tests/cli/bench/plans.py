@@ -56,7 +56,7 @@ def handed_in(
         start=start,
         cpu=1.0,
         errors={"LeaseLostError": 1},
-        killed=int(killed_at is not None),
+        kills=() if killed_at is None else (killed_at,),
         readings=readings,
         classes=tally.classes(),
         agents=tally.agents(),

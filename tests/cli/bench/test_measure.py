@@ -106,6 +106,17 @@ def test_a_kill_ends_a_body_and_its_slot_must_come_back_in_time() -> None:
         assert len(verdict.violations) == violations
 
 
+def test_a_slot_may_be_granted_to_one_who_is_killed_while_it_waits() -> None:
+    """Then it comes back with that one's lease: the time counts from the second kill."""
+    made_for = plan(capacity=1)
+    killed = handed_in(made_for, body(0, 1, 4.0, None), killed_at=5 * SECOND)
+    waited = handed_in(made_for, name="host-2", killed_at=8 * SECOND)
+    other = handed_in(made_for, body(0, 2, 11.0, 11.1), name="host-3")
+    verdict = measured(made_for, killed, waited, other).verdict
+    assert (verdict.reclaims, verdict.reclaim_longest) == (1, pytest.approx(3.0))
+    assert verdict.violations == ()
+
+
 def test_clocks_of_two_machines_are_compared_with_their_doubt() -> None:
     """One machine's clock is 100 s ahead; an overlap of less than both errors proves nothing."""
     made_for = plan(capacity=1)
