@@ -5,9 +5,13 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	&& { echo $$p; break; }; done)
 VENV := .venv
 BIN := $(VENV)/bin
-INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable
+PIP := bin/python -m pip install --quiet --disable-pip-version-check
+INSTALL := $(VENV)/$(PIP) --editable
 
-.PHONY: help demo test check format bench bench-core bench-scale docs clean
+# The peers have environments of their own: their versions exclude each other's redis-py.
+PEERS := .venv-peers
+
+.PHONY: help demo test check format bench bench-core bench-peers bench-scale docs clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -34,6 +38,9 @@ bench: $(VENV)/.bench  ## load from four hosts of two workers, a worker killed e
 bench-core: $(VENV)/.dev  ## the scripts and the client against their bounds (docs/benchmarks.md)
 	$(BIN)/python -m benchmarks
 
+bench-peers: $(PEERS)/.made  ## the same work done with what people would use instead
+	$(PEERS)/bin/python -m benchmarks.peers
+
 bench-scale: $(VENV)/.dev  ## one server to its limit, a large state, a cluster
 	$(BIN)/python -m benchmarks.scale
 
@@ -42,11 +49,18 @@ docs: $(VENV)/.dev  ## write docs/cli.md and the pictures anew
 	$(BIN)/python docs/pictures.py
 
 clean:  ## remove the environment, caches and builds
-	rm -rf $(VENV) build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(PEERS) build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "Python >= 3.11 with venv is needed: install it, or run make PYTHON=/path/to/python" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
+
+$(PEERS)/.made: pyproject.toml $(wildcard benchmarks/peers/requirements*.txt)
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/$(PIP) --editable '.[embedded]' --requirement benchmarks/peers/requirements.txt
+	for home in redis7 redis5; do $(PYTHON) -m venv $(PEERS)/$$home && \
+		$(PEERS)/$$home/$(PIP) --requirement benchmarks/peers/requirements-$$home.txt || exit 1; done
+	@touch $@
 
 # One stamp per set of extras, renewed when the dependencies change.
 $(VENV)/.%: pyproject.toml | $(BIN)/python

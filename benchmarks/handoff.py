@@ -8,39 +8,45 @@ are of CLOCK_MONOTONIC, which processes share.
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
-from multiprocessing.connection import Connection
+from collections.abc import Awaitable, Callable
+from itertools import pairwise
 from statistics import median, quantiles
+from typing import Any
 
 import redis.asyncio
 
 from benchmarks import server
 from benchmarks.figure import Figure, Must
-from loco_redis import AsyncLOCOScheduler, SharedResource
+from benchmarks.peers import ways
+from benchmarks.peers.crew import Crew, guarding, hired
+from benchmarks.peers.member import Orders, found
+from benchmarks.peers.ways.slot import Slot
 from loco_redis._server import EmbeddedServer
 
 #: Seconds a body runs, and a message is kept: time for the other process to wait, asleep.
 HOLD = 0.003
 #: Seconds until a process that has released asks again: as after a message, it is quiet meanwhile.
 PAUSE = 0.001
+#: What runs in the processes.
+PLACE = "benchmarks.handoff:serve"
 
-#: What a process notes: (number in the order of all, "sent" or "got", ns).
+#: When a body began, and when it ended, in ns.
+Hold = tuple[int, int]
+#: What a process notes of a message: (number in the order of all, "sent" or "got", ns).
 Note = tuple[int, str, int]
 
 
-async def _pass_slot(scheduler: AsyncLOCOScheduler, agent: str, times: int) -> list[Note]:
-    """Hold the slot `times` times; the fencing tokens order the notes of both processes."""
-    notes: list[Note] = []
+async def _pass_slot(slot: Slot, task: int, times: int) -> list[Hold]:
+    """Hold the slot `times` times."""
+    holds: list[Hold] = []
     for _ in range(times):
-        async with scheduler.acquire(agent, weight=1.0) as lease:
-            notes.append((lease.token, "got", time.monotonic_ns()))
+        async with slot(task):
+            got = time.monotonic_ns()
             await asyncio.sleep(HOLD)
-            notes.append((lease.token, "sent", time.monotonic_ns()))
+            holds.append((got, time.monotonic_ns()))
         await asyncio.sleep(PAUSE)
-    return notes
+    return holds
 
 
 async def _pass_message(
@@ -65,81 +71,82 @@ async def _pass_message(
     return notes
 
 
-async def _serve(url: str, me: int, pipe: Connection) -> None:
-    """Do what the parent says until it says nothing: ("slot" or "message", times)."""
+async def serve(
+    orders: Orders,
+    *,
+    way: str,
+    url: str,
+    name: str,
+    slots: int,
+    tasks: int,
+    options: dict[str, Any],
+    me: int,
+) -> None:
+    """Do what the parent says (member.py): "slot" or "message", so many times."""
+    each = aiter(orders)
 
     async def ready() -> None:
-        pipe.send("ready")
-        await asyncio.to_thread(pipe.recv)
+        orders.answer("ready")
+        await anext(each)
 
-    resource = SharedResource("handoff", capacity=1)
-    async with AsyncLOCOScheduler([], resource, redis=url) as scheduler:
-        while order := await asyncio.to_thread(pipe.recv):
-            what, times = order
-            if what == "slot":
+    async with found(way)(url, name, slots, tasks, **options) as slot:
+        orders.answer("ready")
+        async for order in each:
+            if order["what"] == "slot":
                 await ready()
-                pipe.send(await _pass_slot(scheduler, f"process_{me}", times))
+                orders.answer(await _pass_slot(slot, me, order["times"]))
             else:
-                pipe.send(await _pass_message(url, me, times, ready))
+                orders.answer(await _pass_message(url, me, order["times"], ready))
 
 
-def _process(url: str, me: int, pipe: Connection) -> None:
-    asyncio.run(_serve(url, me, pipe))
-
-
-@contextmanager
-def _pair(url: str) -> Iterator[list[Connection]]:
-    context = multiprocessing.get_context("spawn")
-    pipes, processes = [], []
-    for me in (0, 1):
-        ours, theirs = context.Pipe()
-        process = context.Process(target=_process, args=(url, me, theirs))
-        process.start()
-        theirs.close()
-        pipes.append(ours)
-        processes.append(process)
-    try:
-        yield pipes
-        for pipe in pipes:
-            pipe.send(None)
-    finally:
-        for process in processes:
-            process.join(10)
-            process.kill()
-
-
-def _block(pipes: list[Connection], what: str, times: int) -> list[float]:
-    """Microseconds of each hand-off from one process to the other, in one block."""
-    for pipe in pipes:
-        pipe.send((what, times))
-    for pipe in pipes:
-        assert pipe.recv() == "ready"
-    for pipe in pipes:
-        pipe.send("go")
-    sent: dict[int, tuple[int, int]] = {}  # number -> process, moment
-    got: dict[int, tuple[int, int]] = {}
-    for me, pipe in enumerate(pipes):
-        for number, kind, moment in pipe.recv():
-            (sent if kind == "sent" else got)[number] = (me, moment)
-    # A slot that is released under one token is got under the next; a message keeps its number.
-    order = sorted(sent)
-    pairs = zip(order, order[1:] if what == "slot" else order, strict=False)
+def slot_delays(holds: list[list[Hold]]) -> list[float]:
+    """Microseconds of each hand-off from one process to the other: with one slot, the holds of
+    both, in the order in which they began, follow each other."""
+    order = sorted((*hold, me) for me, found in enumerate(holds) for hold in found)
     return [
-        (got[after][1] - sent[before][1]) / 1000
-        for before, after in pairs
-        if after in got and got[after][0] != sent[before][0]
+        (after[0] - before[1]) / 1000 for before, after in pairwise(order) if before[2] != after[2]
     ]
+
+
+def message_delays(notes: list[list[Note]]) -> list[float]:
+    """Microseconds that each message travelled, of those that arrived."""
+    moments = {(number, kind): at for found in notes for number, kind, at in found}
+    return [
+        (at - moments[number, "sent"]) / 1000
+        for (number, kind), at in moments.items()
+        if kind == "got"
+    ]
+
+
+def block(crew: Crew, what: str, times: int) -> list[float]:
+    """Microseconds of each hand-off ("slot") or message ("message") in one block."""
+    for answer in crew.tell(what=what, times=times):
+        assert answer == "ready"
+    noted = crew.tell(what="go")
+    return slot_delays(noted) if what == "slot" else message_delays(noted)
+
+
+def percentiles(blocks: list[list[float]]) -> str:
+    """p50 and p99 of all blocks together."""
+    every = [delay for delays in blocks for delay in delays]
+    cuts = quantiles(every, n=100, method="inclusive")
+    return f"p50 {cuts[49]:.0f} us, p99 {cuts[98]:.0f} us"
 
 
 def run(process: EmbeddedServer, *, blocks: int = 9, times: int = 50) -> list[Figure]:
     """One row: the median, over the blocks, of the ratio of the two medians."""
-    with server.connected(process), _pair(process.url) as pipes:
+    _, _, python, arguments = guarding(ways.LOCO, 2, process.url, "handoff", 1, 1)
+    with (
+        server.connected(process),
+        hired({"both": (2, PLACE, python, arguments)}) as crews,
+    ):
+        crew = crews["both"]
         for what in ("slot", "message"):
-            _block(pipes, what, 5)  # connections, scripts
+            block(crew, what, 5)  # connections, scripts
         slots, messages = [], []
         for _ in range(blocks):
-            slots.append(_block(pipes, "slot", times))
-            messages.append(_block(pipes, "message", times))
+            slots.append(block(crew, "slot", times))
+            messages.append(block(crew, "message", times))
     ratio = median(median(s) / median(m) for s, m in zip(slots, messages, strict=True))
     return [
         Figure(
@@ -147,12 +154,6 @@ def run(process: EmbeddedServer, *, blocks: int = 9, times: int = 50) -> list[Fi
             ratio,
             "x",
             Must(2.5),
-            f"{_percentiles(slots)} against {_percentiles(messages)}",
+            f"{percentiles(slots)} against {percentiles(messages)}",
         )
     ]
-
-
-def _percentiles(blocks: list[list[float]]) -> str:
-    every = [delay for block in blocks for delay in block]
-    cuts = quantiles(every, n=100, method="inclusive")
-    return f"p50 {cuts[49]:.0f} us, p99 {cuts[98]:.0f} us"

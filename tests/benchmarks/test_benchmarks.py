@@ -46,7 +46,7 @@ def tcp_server() -> Iterator[EmbeddedServer]:
 def test_each_question_gives_positive_figures(question: str, tcp_server: EmbeddedServer) -> None:
     """Each question answers at toy size with rows that have a value, a unit and a detail."""
     if question in ("throughput", "governance"):
-        pytest.importorskip("self_limiters", reason="the bench extra is not installed")
+        pytest.importorskip("self_limiters", reason="the dev extra is not installed")
     figures = import_module(f"benchmarks.{question}").run(tcp_server, **TOY[question])
     assert figures
     for figure in figures:
