@@ -1,4 +1,5 @@
-"""What have the cuts brought? The load of `limit.py` with the scripts of an earlier revision.
+"""What have the cuts brought? The load of `limit.py` with the scripts of an earlier revision, and
+with a release and an acquire in one script, as a busy process sends them now.
 
 Two processes take turns on one server, one with the code of the revision before the cuts (from this
 repository's history; without it there is no row), one with this code.
@@ -29,10 +30,11 @@ import redis
 from benchmarks.scale.load import Load, run_for
 from benchmarks.scale.usage import Usage
 from benchmarks.scale.wire import Wires
+from loco_redis._scripts import VERBS
 
 url, name, seconds, waiting = sys.argv[1:]
 with Wires() as wires, redis.Redis.from_url(url) as client:
-    load = Load(wires, url, name, waiting=int(waiting))
+    load = Load(wires, url, name, waiting=int(waiting), together="several" in VERBS)
     while sys.stdin.readline().strip():
         before = load.pairs
         with Usage(client) as usage:

@@ -38,7 +38,9 @@ class Session:
         release_arguments: number of keys, keys and arguments, as a release of its has them.
     """
 
-    def __init__(self, wires: Wires, url: str, scripts: Scripts, number: int, agents: int) -> None:
+    def __init__(
+        self, wires: Wires, url: str, scripts: Scripts, number: int, agents: int, together: bool
+    ) -> None:
         self.id, self._scripts, self._agents = b"%016d" % number, scripts, agents
         self.sent = self.answered = self.alive = self._sequence = 0
         self.held: list[tuple[int, bytes]] = []
@@ -49,6 +51,7 @@ class Session:
         asking = scripts.acquire(**given, sequence=_SEQUENCE, agent=_AGENT, weight=_WEIGHT)
         ending = scripts.release(**given, sequence=_SEQUENCE, token=_TOKEN, charge=True)
         self._acquire, self._release = self._template(asking), self._template(ending)
+        self._both = self._template(scripts.several([ending, asking])) if together else None
         self.release_arguments = evalsha(scripts, ending)[1:]
         self._beat = self._encoded(scripts.heartbeat(session=self.id.decode(), seen=0, floor=0))
 
@@ -69,6 +72,17 @@ class Session:
         self.alive -= 1
         self._put(self._release % (self.floor, sequence, token))
 
+    def turn(self) -> None:
+        """Give back one, and ask again: by one script or by two."""
+        if self._both is None:
+            self.release()
+            self.acquire()
+            return
+        (sequence, token), floor = self.held.pop(), self.floor
+        self._sequence += 1
+        agent, weight = self._rng.randrange(self._agents), self._rng.randrange(1000, 9000)
+        self._put(self._both % (floor, sequence, token, self._sequence, agent, weight), 2)
+
     def beat(self) -> None:
         self._put(self._beat)
 
@@ -77,12 +91,13 @@ class Session:
         if self.on_grant:
             self.on_grant(self)
 
-    def _put(self, command: bytes) -> None:
+    def _put(self, command: bytes, steps: int = 1) -> None:
         self._wire.put((command,))
-        self.sent += 1
+        self.sent += steps
 
     def _on_replies(self, lines: bytes) -> None:
-        self.answered += lines.count(b"*")
+        # A list for each step; those of a script that does two are in a list of two.
+        self.answered += lines.count(b"*") - lines.count(b"*2\r\n")
         for found in _GRANT.finditer(lines):
             self.granted(found[1], found[2])
 
@@ -110,10 +125,12 @@ class Load:
         agents: int = 100,
         waiting: int = 1000,
         slots: int = 64,
+        together: bool = False,
     ) -> None:
+        """`together`: a release and the acquire after it share a script, as of a busy process."""
         self._wires, self.slots = wires, slots
         self._scripts = scripts = Scripts(name)
-        self.sessions = [Session(wires, url, scripts, n, agents) for n in range(sessions)]
+        self.sessions = [Session(wires, url, scripts, n, agents, together) for n in range(sessions)]
         self._by_id = {session.id: session for session in self.sessions}
         self._tail = b""  # of the hints: a part of one
         with redis.Redis.from_url(url) as client:
@@ -160,9 +177,9 @@ class Load:
 
     def start(self) -> None:
         for session in self.sessions:
-            session.on_grant = _turn
+            session.on_grant = Session.turn
             while session.held:
-                _turn(session)
+                session.turn()
 
     def stop(self) -> None:
         for session in self.sessions:
@@ -179,11 +196,6 @@ class Load:
             self._by_id[found[1]].granted(found[2], found[3])
             end = found.end()
         self._tail = lines[end:]
-
-
-def _turn(session: Session) -> None:
-    session.release()
-    session.acquire()
 
 
 def run_for(

@@ -207,7 +207,8 @@ class Conductor:
             total=self._plan.warmup + self._plan.duration,
             hosts=hosts,
             grants_per_second=sum(host.rate for host in hosts),
-            holding=sum(beat.holding for beat in self._beats.values()),
+            # Beats are of slightly different moments: a slot may be on its way from host to host.
+            holding=min(self._plan.capacity, sum(beat.holding for beat in self._beats.values())),
             waiting=sum(beat.waiting for beat in self._beats.values()),
             capacity=self._plan.capacity,
         )

@@ -8,7 +8,7 @@
 -- once a member of a tick is below the best, so is the rest of that tick. All sums are rounded
 -- the same way and rounding is monotone, so the bounds hold for the rounded values too.
 -- Buckets hold agents of one trust, whose factor multiplies all sums in them.
--- Cost: about (buckets + members read); measured in benchmarks/README.md.
+-- Cost: about (buckets + members read); measured in docs/benchmarks.md.
 --@include loads
 
 local FEW, MORE = 2, 8 -- members read of a bucket at first, and then
@@ -55,34 +55,43 @@ local function trust_in(bucket)
   return #bucket > 4 and string.sub(bucket, -7, -5) / 100 or 1
 end
 
+-- No Q in the bucket is above it.
+local function ceiling_of(bucket, max_q)
+  local digits = (#bucket > 4 and string.sub(bucket, -4) or bucket) + 0
+  local step = digits % 16
+  return math.min(max_q, math.ldexp((step + 17) / 32, (digits - step) / 16))
+end
+
 -- The best over all buckets: agent and score. `first` is the candidate with the oldest head: nobody wins a
 -- tie against it, so buckets that could only tie are not opened.
 local function search_buckets(a, b, max_q, first)
   local buckets = redis.call('ZRANGE', K.buckets, '0', '-1', 'WITHSCORES')
-  local ceilings, bounds, tick = {}, {}, S.tick -- ceilings by bucket of Q: no Q in it is above
-  for at = 1, #buckets / 2 do
-    local bucket = buckets[2 * at - 1]
-    local digits = #bucket > 4 and string.sub(bucket, -4) or bucket
-    local ceiling = ceilings[digits]
-    if not ceiling then
-      local step = digits % 16
-      ceiling = math.min(max_q, math.ldexp((step + 17) / 32, (digits - step) / 16))
-      ceilings[digits] = ceiling
-    end
-    local bound = a * ceiling + b * (tick - buckets[2 * at])
-    bounds[at] = #bucket > 4 and trust_in(bucket) * bound or bound
-  end
-  local best, best_seq = first.agent, first.seq
+  local best, best_seq, tick = first.agent, first.seq, S.tick
   local trust = first.place ~= '' and trust_in(first.place .. '0000') or 1
   local best_score = trust * (a * first.q + b * (tick - first.tick))
-  while true do
-    local widest, bound = nil, -1
-    for at = 1, #bounds do
-      if bounds[at] > bound then widest, bound = at, bounds[at] end
+  local bounds, places, count = {}, {}, 0 -- of those that may hold a better one
+  for at = 1, #buckets, 2 do
+    local bucket = buckets[at]
+    local bound = a * ceiling_of(bucket, max_q) + b * (tick - buckets[at + 1])
+    if #bucket > 4 then bound = trust_in(bucket) * bound end
+    if bound >= best_score then
+      count = count + 1
+      bounds[count], places[count] = bound, at
     end
+  end
+  while true do
+    local widest, bound, kept = 0, -1, 0
+    for at = 1, count do
+      if bounds[at] >= best_score then
+        kept = kept + 1
+        bounds[kept], places[kept] = bounds[at], places[at]
+        if bounds[kept] > bound then widest, bound = kept, bounds[kept] end
+      end
+    end
+    count = kept
     if bound < best_score or bound == best_score and best_seq == first.seq then return best, best_score end
-    local bucket = buckets[2 * widest - 1]
-    best, best_score, best_seq = open_bucket(bucket, buckets[2 * widest], ceilings[string.sub(bucket, -4)],
+    local bucket = buckets[places[widest]]
+    best, best_score, best_seq = open_bucket(bucket, buckets[places[widest] + 1], ceiling_of(bucket, max_q),
       trust_in(bucket), a, b, best, best_score, best_seq)
     bounds[widest] = -1
   end
