@@ -33,7 +33,7 @@ format: $(VENV)/.dev  ## rewrite the sources in the project's format
 	$(BIN)/ruff format .
 
 bench: $(VENV)/.bench  ## load from four hosts of two workers, a worker killed every 10 s: report in build/bench
-	$(BIN)/loco-redis bench run --hosts 4 --kill-every 10s --out build/bench
+	$(BIN)/loco-redis bench run --hosts 4 --kill-every 10s --lease 3s --out build/bench
 
 bench-core: $(VENV)/.dev  ## the scripts and the client against their bounds (docs/benchmarks.md)
 	$(BIN)/python -m benchmarks
@@ -47,6 +47,7 @@ bench-scale: $(VENV)/.dev  ## one server to its limit, a large state, a cluster
 docs: $(VENV)/.dev  ## write docs/cli.md and the pictures anew
 	$(BIN)/python docs/cli_reference.py
 	$(BIN)/python docs/pictures.py
+	$(BIN)/python docs/plots.py
 
 clean:  ## remove the environment, caches and builds
 	rm -rf $(VENV) $(PEERS) build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache

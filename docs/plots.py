@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
 
 from loco_redis.cli.bench import _plot_style as ink
@@ -21,10 +20,19 @@ _OTHER = "#8A8A8A"
 #: Of the growth: what is drawn, its name in the plot, and how far the name is moved up, in points.
 _GROWTH = {
     "loco-redis, its scripts alone": ("loco-redis", 0),
-    "self-limiters, as in its README": ("self-limiters", 0),
-    "a BLPOP token list without redis-py's time limit": ("BLPOP list", 0),
+    "self-limiters, as in its README": ("self-limiters", 5),
+    "a BLPOP token list without redis-py's time limit": ("BLPOP list", -5),
     "a sorted-set semaphore with pub/sub": ("pub/sub semaphore", 0),
-    "redis-py Lock": ("redis-py Lock", 0),
+    "redis-py Lock": ("redis-py Lock, which polls", -4),
+}
+
+#: Of the bars.
+_SHORT = {
+    "self-limiters, as in its README": "self-limiters,\nas in its README",
+    "self-limiters, one object kept": "self-limiters,\none object kept",
+    "a bare BLPOP token list": "BLPOP list",
+    "a BLPOP token list without redis-py's time limit": "BLPOP list, without\nits time limit",
+    "a sorted-set semaphore with pub/sub": "pub/sub semaphore",
 }
 
 Data = Mapping[str, Any]
@@ -65,7 +73,7 @@ def grants(axes: Axes, rows: list[Data]) -> None:
                 color=ink.INK,
             )
     ink.plain(axes, "grants a second, 50 tasks a process on 4 slots", "", grid=False)
-    axes.set_yticks(range(len(order)), [peer.replace(", ", ",\n", 1) for peer in order])
+    axes.set_yticks(range(len(order)), [_SHORT.get(peer, peer) for peer in order])
     axes.set_xlim(0, max(max(found.values()) for found in rates.values()) * 1.3)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
 
@@ -74,7 +82,7 @@ def growth(axes: Axes, rows: list[Data]) -> None:
     """Curves: what a grant costs the server while more and more wait."""
     ends = []
     for place, (peer, (name, up)) in enumerate(_GROWTH.items()):
-        found = [row for row in rows if row["peer"] == peer and "us" in row]
+        found = [row for row in rows if row["peer"] == peer and "agents" in row and "us" in row]
         if not found:
             continue
         agents, us = found[0]["agents"], found[0]["us"]
@@ -123,26 +131,22 @@ def queues(axes: Axes, rows: list[Data]) -> None:
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
 
 
-def _figure(height: float) -> Figure:
-    return ink.new_figure(height)
-
-
-def draw() -> None:
+def draw(images: Path) -> None:
+    """Write both plots into a folder."""
     rows = kept("peers")
-    images = DOCS / "images"
-    main = _figure(6.4)
+    main = ink.new_figure(6.4)
     top, bottom = main.subplots(2, 1, height_ratios=(1.35, 1))
     ink.title(top, "Grants a second", "the same work on the same server; faint: 2 and 4 processes")
     grants(top, rows)
     ink.title(bottom, "What a grant costs while others wait", "server time; one slot, logarithmic")
     growth(bottom, rows)
     ink.save(main, images / "peers.png")
-    other = _figure(2.8)
+    other = ink.new_figure(2.8)
     axes = other.subplots()
-    ink.title(axes, "Durable tasks, against task queues", "empty jobs, submitted first, then served")
+    ink.title(axes, "Durable tasks and task queues", "empty jobs, first submitted, then served")
     queues(axes, rows)
     ink.save(other, images / "queues.png")
 
 
 if __name__ == "__main__":
-    draw()
+    draw(DOCS / "images")
