@@ -8,14 +8,9 @@ follow: a ratio is the median over these sets of the ratio of their medians.
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
-from tempfile import TemporaryDirectory
 
 import redis
 
@@ -23,9 +18,9 @@ from benchmarks import server
 from benchmarks.choice import usec_per_turn
 from benchmarks.crowd import Arrival, Crowd
 from benchmarks.figure import Figure, Must, spread
+from benchmarks.revision import ROOT, Worker, unpacked
 from loco_redis._server import EmbeddedServer
 
-ROOT = Path(__file__).parent.parent
 BEFORE = "c709d2b"  # the last revision without governance
 
 # Runs on both revisions: a worker that measures once for each line it reads.
@@ -50,46 +45,6 @@ async def main(url, tasks, grants, governed):
 url, tasks, grants, governed = sys.argv[1:]
 asyncio.run(main(url, int(tasks), int(grants), governed == "True"))
 """
-
-
-class _Worker:
-    """A process that measures grants per second with the code of `root`."""
-
-    def __init__(self, root: Path, url: str, tasks: int, grants: int, *, governed: bool) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", _WORKER, url, str(tasks), str(grants), str(governed)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=root,
-            env=os.environ | {"PYTHONPATH": str(root)},
-        )
-
-    def measure(self) -> float:
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdin.write("go\n")
-        self.process.stdin.flush()
-        return float(self.process.stdout.readline())
-
-    def end(self) -> None:
-        self.process.communicate("\n", timeout=30)
-
-
-@contextmanager
-def _before() -> Iterator[Path | None]:
-    """A folder with the revision before governance; None where there is no history."""
-    archive = subprocess.run(
-        ["git", "-C", str(ROOT), "archive", BEFORE, "loco_redis", "benchmarks"],
-        capture_output=True,
-        check=False,
-    )
-    if archive.returncode:
-        yield None
-        return
-    with TemporaryDirectory(prefix="loco-redis-before-") as folder:
-        subprocess.run(["tar", "-x", "-C", folder], input=archive.stdout, check=True)
-        yield Path(folder)
 
 
 def run(
@@ -117,7 +72,7 @@ def _measured(
     """The median rate of a worker of each kind, which take turns."""
     with ExitStack() as stack:
         workers = {
-            name: _Worker(root, url, tasks, grants, governed=governed)
+            name: Worker([root], _WORKER, url, tasks, grants, governed)
             for name, (root, governed) in kinds.items()
         }
         for worker in workers.values():
@@ -131,7 +86,7 @@ def _measured(
 
 def _rates(url: str, sets: int, rounds: int, tasks: int, grants: int) -> list[Figure]:
     rates: dict[str, list[float]] = {}
-    with _before() as before:
+    with unpacked(BEFORE, "loco_redis", "benchmarks") as before:
         kinds = {"off": (ROOT, False), "on": (ROOT, True)}
         if before is not None:
             kinds["before"] = (before, False)

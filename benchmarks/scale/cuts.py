@@ -7,20 +7,15 @@ repository's history; without it there is no row), one with this code.
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
-from tempfile import TemporaryDirectory
 
 from benchmarks import server
 from benchmarks.figure import Figure, spread
+from benchmarks.revision import ROOT, Worker, unpacked
 from benchmarks.scale.limit import IDLE, SCARCE
 from loco_redis._server import EmbeddedServer
 
-ROOT = Path(__file__).parents[2]
 BEFORE = "249f87c"  # the last revision before the cuts
 
 # Measures once for each line that it reads: microseconds of the server's processor for a pair.
@@ -43,36 +38,12 @@ with Wires() as wires, redis.Redis.from_url(url) as client:
 """
 
 
-class _Worker:
-    """A process that measures the scripts of `root`, with the load of this revision."""
-
-    def __init__(self, root: Path, *arguments: object) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-P", "-c", _WORKER, *map(str, arguments)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "PYTHONPATH": f"{root}{os.pathsep}{ROOT}"},
-        )
-
-    def measure(self) -> float:
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdin.write("go\n")
-        self.process.stdin.flush()
-        return float(self.process.stdout.readline())
-
-    def end(self) -> None:
-        self.process.communicate("\n", timeout=30)
-
-
 def run(
     process: EmbeddedServer, *, slices: int = 7, seconds: float = 0.7, waiting: int = 1000
 ) -> list[Figure]:
     """The server's time for a pair before the cuts against now, with waiters and without."""
     rows = []
-    with ExitStack() as stack:
-        before = _before(stack)
+    with unpacked(BEFORE, "loco_redis") as before:
         if before is None:
             return []
         for kind, many in ((SCARCE, waiting), (IDLE, 0)):
@@ -91,23 +62,11 @@ def run(
     return rows
 
 
-def _before(stack: ExitStack) -> Path | None:
-    """A folder with the package before the cuts; None where there is no history."""
-    archive = subprocess.run(
-        ["git", "-C", str(ROOT), "archive", BEFORE, "loco_redis"], capture_output=True, check=False
-    )
-    if archive.returncode:
-        return None
-    folder = stack.enter_context(TemporaryDirectory(prefix="loco-redis-before-"))
-    subprocess.run(["tar", "-x", "-C", folder], input=archive.stdout, check=True)
-    return Path(folder)
-
-
 def _measured(
     url: str, before: Path, slices: int, seconds: float, waiting: int
 ) -> tuple[list[float], list[float]]:
     workers = [
-        _Worker(root, url, name, seconds, waiting)
+        Worker([root, ROOT], _WORKER, url, name, seconds, waiting)
         for root, name in ((before, "before"), (ROOT, "now"))
     ]
     try:
