@@ -1,27 +1,25 @@
 """How many grants a second does one process get? 50 tasks on 4 slots with empty bodies.
 
-Each peer is used as its documents show; how much a peer gains when it is used with more care is
-reported beside it. All run on one server over TCP, one after the other in each round; a ratio is
-the median over the rounds.
+The question of `peers/grants.py`, for one process and the peers of the `dev` extra.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from itertools import count
-from statistics import median
 
-from benchmarks import server
-from benchmarks.figure import Figure, Must, spread
-from benchmarks.peers.ways import blpop, loco
-from benchmarks.peers.ways.self_limiters import as_in_readme, kept
+from benchmarks.figure import Figure
+from benchmarks.peers import grants as peers_grants
+from benchmarks.peers import ways
+from benchmarks.peers.ways import loco
 from benchmarks.peers.ways.slot import Slot
 from loco_redis._server import EmbeddedServer
 
 SLOTS = 4
+CONTENDERS = (ways.LOCO, ways.SELF_LIMITERS, ways.SELF_LIMITERS_KEPT, ways.BLPOP)
 
 _names = count()
 
@@ -31,19 +29,6 @@ async def ours(url: str, tasks: int) -> AsyncIterator[Slot]:
     """The public API; each task is an agent of its own."""
     async with loco.ours(url, f"throughput_{next(_names)}", SLOTS, tasks) as slot:
         yield slot
-
-
-CONTENDERS = (
-    loco.ours,
-    as_in_readme,
-    kept,
-    blpop.pooled,
-    blpop.dedicated,
-)
-
-# It connects anew for every use; as many uses as the others have would wear out the ports of the
-# machine and make it slower than it is.
-_FEWER = {as_in_readme: 5}
 
 
 async def grants_per_second(slot: Slot, tasks: int, grants: int) -> float:
@@ -68,46 +53,10 @@ async def grants_per_second(slot: Slot, tasks: int, grants: int) -> float:
     return grants / (time.perf_counter() - began)
 
 
-async def _rounds(
-    url: str, rounds: int, tasks: int, grants: int
-) -> dict[Callable[..., object], list[float]]:
-    rates: dict[Callable[..., object], list[float]] = {way: [] for way in CONTENDERS}
-    async with AsyncExitStack() as stack:
-        slots = {
-            way: await stack.enter_async_context(
-                way(url, f"throughput_{next(_names)}", SLOTS, tasks)
-            )
-            for way in CONTENDERS
-        }
-        for slot in slots.values():  # connections, scripts
-            await grants_per_second(slot, tasks, 2 * tasks)
-        for _ in range(rounds):
-            for way, slot in slots.items():
-                share = grants // _FEWER.get(way, 1)
-                rates[way].append(await grants_per_second(slot, tasks, share))
-    return rates
-
-
 def run(
-    process: EmbeddedServer, *, rounds: int = 9, tasks: int = 50, grants: int = 3000
+    process: EmbeddedServer, *, rounds: int = 9, tasks: int = 50, seconds: float = 0.5
 ) -> list[Figure]:
-    """A row for each peer, and for each peer used with more care."""
-    with server.connected(process):
-        rates = asyncio.run(_rounds(process.url, rounds, tasks, grants))
-    question = f"grants/s in one process, {tasks} tasks on {SLOTS} slots, against"
-
-    def row(way: Callable[..., object], label: str, must: Must | None) -> Figure:
-        mine, theirs = rates[loco.ours], rates[way]
-        ratio = median(a / b for a, b in zip(mine, theirs, strict=True))
-        detail = (
-            f"{median(mine):,.0f}/s ({spread(mine)}) against "
-            f"{median(theirs):,.0f}/s ({spread(theirs)})"
-        )
-        return Figure(f"{question} {label}", ratio, "x", must, detail)
-
-    return [
-        row(as_in_readme, "self-limiters, as in its README", Must(2.5, at_least=True)),
-        row(kept, "self-limiters, one object kept", None),
-        row(blpop.pooled, "a bare BLPOP token list", Must(1, at_least=True)),
-        row(blpop.dedicated, "the same with a connection for each task", None),
-    ]
+    """A row for each peer, and for one that is used with more care."""
+    return peers_grants.run(
+        process, rounds=rounds, tasks=tasks, seconds=seconds, most=1, peers=CONTENDERS
+    )

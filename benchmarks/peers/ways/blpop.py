@@ -7,7 +7,7 @@ longer. `patient` switches that off, which also saves a timer for each command.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from types import TracebackType
 
 import redis.asyncio
@@ -25,21 +25,6 @@ async def pooled(
     async with redis.asyncio.Redis.from_pool(pool) as client:
         tokens = await Tokens.make(client, name, slots)
         yield lambda _: tokens
-
-
-@asynccontextmanager
-async def dedicated(url: str, name: str, slots: int, tasks: int) -> AsyncIterator[Slot]:
-    """A client with one connection for each task: no pool. Tasks are numbers below `tasks`."""
-    async with AsyncExitStack() as stack:
-        clients = [
-            await stack.enter_async_context(
-                redis.asyncio.Redis.from_url(url, single_connection_client=True)
-            )
-            for _ in range(tasks)
-        ]
-        await Tokens.make(clients[0], name, slots)
-        tokens = [Tokens(client, name) for client in clients]
-        yield lambda task: tokens[int(task)]
 
 
 class Tokens:
