@@ -27,7 +27,7 @@ _SAMPLES = 10
 
 
 class RunGoneError(RuntimeError):
-    """The run that this host takes part in has ended or was broken off; the message says how."""
+    """This host cannot take part in the run, or not any more; the message says why."""
 
 
 class Host:
@@ -53,7 +53,8 @@ class Host:
             patience: seconds to wait for a run of this name.
 
         Raises:
-            RunGoneError: there is none, it was broken off, or the name of this host is taken.
+            RunGoneError: there is none, it was broken off, it has all its hosts, or the name of
+                this host is taken.
             WorkerFailedError: a worker ended that should not have.
         """
         plan = await self._joined(patience)
@@ -94,6 +95,8 @@ class Host:
 
     async def _take_part(self, plan: BenchPlan, run: int) -> None:
         word = await self._until(lambda word: word.run == run)
+        if self._beat.name not in word.hosts:
+            raise RunGoneError(f"run {self._run_id} has its {len(word.hosts)} hosts already")
         with tempfile.TemporaryDirectory(prefix="loco-bench-") as folder:
             crew = Crew(self._url, plan, word, self._beat.name, Path(folder))
             async with crew.working():

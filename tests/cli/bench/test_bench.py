@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from loco_redis._endpoint import Endpoint
-from loco_redis.cli.bench._meeting import Beat, Meeting
+from loco_redis.cli.bench._meeting import Beat, Meeting, Word
 from tests.cli.bench.plans import plan
 from tests.cli.calls import invoke
 from tests.cli.commands import Command, loco_redis, needs_proc
@@ -206,6 +206,19 @@ def test_a_host_is_told_why_it_cannot_join(server: Server) -> None:
         result = invoke(*call)
         assert result.exit_code == 2
         assert "a host named 'me' has joined already" in result.output
+        meeting.end()
+
+
+def test_a_host_too_many_is_told_so(server: Server) -> None:
+    """And leaves nothing of itself."""
+    with Endpoint.parse(server.url).sync_client() as client:
+        meeting = Meeting(client, "full")
+        meeting.begin(plan(id="full", version=version("loco-redis")), None)
+        meeting.say(Word(1, "bench-full-1", ("east", "west")))
+        result = invoke(*f"bench worker --run full --as south -u {server.url}".split())
+        assert result.exit_code == 2
+        assert "run full has its 2 hosts already" in result.output
+        assert meeting.look() == {}
         meeting.end()
 
 
