@@ -8,10 +8,17 @@ BIN := $(VENV)/bin
 PIP := bin/python -m pip install --quiet --disable-pip-version-check
 INSTALL := $(VENV)/$(PIP) --editable
 
+# Every Python that the targets start reads compiled modules instead of compiling them again.
+unexport PYTHONDONTWRITEBYTECODE
+
+# Tests wait more than they compute: two of them for each core.
+JOBS ?= $(shell echo $$((2 * $$(nproc 2>/dev/null || echo 2))))
+
 # The peers have environments of their own: their versions exclude each other's redis-py.
 PEERS := .venv-peers
 
-.PHONY: help demo test check format bench bench-core bench-peers bench-scale docs clean
+.PHONY: help demo test test-adapters test-adapters-all environment check format faults simulate soak load mutants fuzz \
+	bench bench-core bench-peers bench-scale docs clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -21,7 +28,16 @@ demo: $(VENV)/.embedded  ## three workers share three slots; one is killed (abou
 	$(BIN)/loco-redis demo
 
 test: $(VENV)/.dev  ## the whole test suite, on real servers it starts itself
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "not alone" --numprocesses $(JOBS) --dist worksteal $(TESTS)
+	$(BIN)/python -m pytest -m alone $(TESTS) || test $$? -eq 5  # 5: none of $(TESTS) is
+
+test-adapters: $(VENV)/.dev  ## the adapters of frameworks, each in an environment of its own: GROUP=langchain
+	$(BIN)/python -m tests.frameworks $(GROUP)
+
+test-adapters-all: $(VENV)/.dev  ## the heavy ones too; writes the table of docs/adapters.md
+	$(BIN)/python -m tests.frameworks --all --write
+
+environment: $(VENV)/.dev  ## what the tests need, without running them
 
 check: $(VENV)/.dev  ## lint, formatting, types
 	$(BIN)/ruff check .
@@ -31,6 +47,24 @@ check: $(VENV)/.dev  ## lint, formatting, types
 format: $(VENV)/.dev  ## rewrite the sources in the project's format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+faults: $(VENV)/.dev  ## every fault of docs/reliability.md, whose table is written anew
+	$(BIN)/python docs/reliability.py
+
+simulate: $(VENV)/.dev  ## the client against the model on a virtual clock: SEEDS=100000
+	$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),10000)
+
+soak: $(VENV)/.dev  ## eight processes under all faults at random: MINUTES=60
+	$(BIN)/python -m tests.soak --minutes $(or $(MINUTES),10)
+
+load: $(VENV)/.dev  ## 1,000 concurrent acquires in each of eight processes: MINUTES=5
+	$(BIN)/python -m tests.soak.load --minutes $(or $(MINUTES),5)
+
+mutants: $(VENV)/.dev  ## broken patches, each of which a named test must catch
+	$(BIN)/python -m tests.mutants
+
+fuzz: $(VENV)/.fuzz  ## hostile input for everything that reads any: SECONDS=300
+	$(BIN)/python -m tests.security.fuzz --seconds $(or $(SECONDS),60)
 
 bench: $(VENV)/.bench  ## load from four hosts of two workers, a worker killed every 10 s: report in build/bench
 	$(BIN)/loco-redis bench run --hosts 4 --kill-every 10s --lease 3s --out build/bench
@@ -50,7 +84,7 @@ docs: $(VENV)/.dev  ## write docs/cli.md and the pictures anew
 	$(BIN)/python docs/plots.py
 
 clean:  ## remove the environment, caches and builds
-	rm -rf $(VENV) $(PEERS) build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(PEERS) .venv-adapters build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "Python >= 3.11 with venv is needed: install it, or run make PYTHON=/path/to/python" >&2; exit 1; }

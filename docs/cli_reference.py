@@ -26,7 +26,8 @@ This page is written by `python docs/cli_reference.py` from the commands themsel
 
 `loco-redis COMMAND` shows and changes the state of a fleet from any host that reaches its Redis.
 Which Redis: `-u/--redis URL`, else `LOCO_REDIS_URL`, else `REDIS_URL`. Which resource: `-n/--name`;
-it may be left out where the server has only one.
+it may be left out where the server has only one. Where this user may run functions but no
+scripts of its own, set `LOCO_REDIS_SCRIPTS=functions` ([security.md](security.md)).
 
 | exit status | meaning |
 |---|---|

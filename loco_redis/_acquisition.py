@@ -34,7 +34,7 @@ class Acquisition:
         if holding.shared:
             return lease
         if (lease.lost or lease._is_late) and self._scheduler._cancels:
-            await holding.leave(lease._error())
+            await holding.leave(lease._error(), begun=False)
             raise lease._error()
         body = asyncio.current_task()
         assert body is not None

@@ -7,8 +7,11 @@ inbox for ever, and what the pool does to its connections would be done to ours.
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 import ssl
 from typing import Any
+from weakref import WeakSet
 
 import redis.asyncio
 from redis.backoff import NoBackoff
@@ -22,6 +25,7 @@ from redis.exceptions import (
 from redis.retry import Retry
 
 from loco_redis._endpoint import AsyncClient
+from loco_redis._fork import ForkGuard
 
 # What opening, using or losing a connection may raise; asyncio.TimeoutError is an OSError.
 CONNECTION_ERRORS = (RedisError, RedisClusterException, OSError)
@@ -36,6 +40,12 @@ class Connector:
         self._client = client
         self._key = key.decode()
         self._moved = False
+        self._guard = ForkGuard(self._key)
+
+    @property
+    def forked(self) -> bool:
+        """In a child that goes on with its parent's loop: nothing is to be opened any more."""
+        return self._guard.forked
 
     def suspect(self) -> None:
         """What was known of the cluster may be outdated: ask for it again before the next open."""
@@ -56,6 +66,7 @@ class Connector:
             except BaseException:
                 await connection.disconnect(nowait=True)
                 raise
+        _connections.add(connection)
         return connection
 
     async def _make(self) -> Any:
@@ -78,9 +89,39 @@ def stream_writer(connection: Any) -> asyncio.StreamWriter | None:
     return writer if isinstance(writer, asyncio.StreamWriter) else None
 
 
+def _cut_off() -> None:
+    """In a forked child: each connection's descriptor becomes that of a dead socket. Whatever the
+    child does with the objects it has inherited, such as ending its parent's event loop, it takes
+    no reply of its parent's, sends nothing, and does not touch the parent's epoll set, which knows
+    a socket by its descriptor and what lies behind it."""
+    for connection in _connections:
+        writer = stream_writer(connection)
+        ours = writer.get_extra_info("socket") if writer is not None else None
+        if ours is None or (descriptor := ours.fileno()) < 0:
+            continue
+        os.close(descriptor)  # first: so there is one left for the other
+        dead = socket.socket(socket.AF_UNIX)
+        if dead.fileno() == descriptor:
+            dead.detach()
+        else:
+            os.dup2(dead.fileno(), descriptor)
+            dead.close()
+    _connections.clear()
+
+
+_connections: WeakSet[Any] = WeakSet()
+os.register_at_fork(after_in_child=_cut_off)
+
+
+# A connection that ended within TLS, not one that TLS has refused.
+_ENDED = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
+
+
 def is_hopeless(error: BaseException) -> bool:
     """Whether trying again cannot help: wrong credentials, a certificate that does not verify."""
     if isinstance(error, AuthenticationError | AuthorizationError):
         return True
+    if isinstance(error, ssl.SSLError):
+        return not isinstance(error, _ENDED)
     cause = error.__cause__ or error.__context__
-    return isinstance(error, ssl.SSLError) or (cause is not None and is_hopeless(cause))
+    return cause is not None and is_hopeless(cause)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import redis
@@ -16,8 +16,11 @@ import redis.asyncio.sentinel
 import redis.cluster
 import redis.sentinel
 from redis.backoff import NoBackoff
+from redis.exceptions import ResponseError
 from redis.retry import Retry
 
+from loco_redis._library import WAYS, Way
+from loco_redis._scripts import library
 from loco_redis._shared_server import URL_VARIABLE, acquire_shared, is_shared, release_shared
 from loco_redis._url import URL_OPTIONS, Location, describe, read, redact
 
@@ -33,6 +36,7 @@ _FAKE_ADDRESS = ("server", "host", "port", "db", "version", "server_type", "lua_
 
 EMBEDDED_URL = "embedded://"
 FALLBACK_URL_VARIABLE = "REDIS_URL"
+SCRIPTS_VARIABLE = "LOCO_REDIS_SCRIPTS"
 
 SOCKET_TIMEOUT = 5.0
 CONNECT_TIMEOUT = 3.0
@@ -46,11 +50,13 @@ class Endpoint:
         url: as given, credentials included: never log it. Without them for a ready client.
         redacted: the same for logs and errors.
         given: the ready client this was made of, or None.
+        scripts: how scripts are run there.
     """
 
     url: str
     location: Location = field(compare=False)
     given: AsyncClient | None = None
+    scripts: Way = "eval"
 
     @classmethod
     def parse(cls, url: str) -> Self:
@@ -87,14 +93,17 @@ class Endpoint:
     def attached(self) -> Iterator[Endpoint]:
         """The endpoint to connect to: itself or, for `embedded://`, the server kept running inside.
 
-        Blocks for some 30 ms when it has to start the server.
+        Blocks for some 30 ms when it has to start the server. That is nobody else's: where scripts
+        are functions it gets their library.
         """
         if not self.is_embedded:
             yield self
             return
         url = acquire_shared()
         try:
-            yield Endpoint.parse(url)
+            inside = replace(Endpoint.parse(url), scripts=self.scripts)
+            inside.load_library()
+            yield inside
         finally:
             release_shared(url)
 
@@ -113,6 +122,13 @@ class Endpoint:
             client: redis.asyncio.Redis = sentinel.master_for(where.service)
             return client
         return redis.asyncio.Redis(**options)
+
+    def load_library(self) -> None:
+        """Of a server that is this process' own: where scripts are functions it gets them."""
+        if self.scripts == "functions":
+            # One that is there already, or a server without functions: told by the first call.
+            with self.sync_client() as client, suppress(ResponseError):
+                client.execute_command("FUNCTION", "LOAD", library().text)
 
     async def close_async(self, client: AsyncClient) -> None:
         """Close what `async_client` opened; leaves a given client alone."""
@@ -168,10 +184,11 @@ def _robust(options: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def resolve(redis: str | AsyncClient | None) -> Endpoint:
-    """The endpoint meant by a scheduler's `redis` argument.
+def resolve(redis: str | AsyncClient | None, scripts: str | None = None) -> Endpoint:
+    """The endpoint meant by a scheduler's arguments `redis` and `scripts`.
 
-    None means LOCO_REDIS_URL, then REDIS_URL, then `embedded://` with one line of warning.
+    No `redis` means LOCO_REDIS_URL, then REDIS_URL, then `embedded://` with one line of warning; no
+    `scripts` means LOCO_REDIS_SCRIPTS, then "eval".
 
     Raises:
         ValueError: one line that names the (redacted) value and the remedy.
@@ -188,7 +205,18 @@ def resolve(redis: str | AsyncClient | None) -> Endpoint:
             url = EMBEDDED_URL
         # This process put it there itself; it must be counted like any embedded:// user.
         redis = EMBEDDED_URL if is_shared(url) else url
-    return Endpoint.parse(redis) if isinstance(redis, str) else Endpoint.of_client(redis)
+    found = Endpoint.parse(redis) if isinstance(redis, str) else Endpoint.of_client(redis)
+    return replace(found, scripts=_way(scripts))
+
+
+def _way(scripts: str | None) -> Way:
+    asked, name = scripts, "scripts"
+    if asked is None:
+        asked, name = os.environ.get(SCRIPTS_VARIABLE) or "eval", SCRIPTS_VARIABLE
+    for way in WAYS:
+        if way == asked:
+            return way
+    raise ValueError(f"{name} must be 'eval' or 'functions', got {asked!r}")
 
 
 def _locate(client: AsyncClient) -> Location:

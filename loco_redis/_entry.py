@@ -39,6 +39,7 @@ class Entry:
         "deadline",
         "decode",
         "done",
+        "doubted",
         "dropped",
         "late",
         "retried",
@@ -63,8 +64,17 @@ class Entry:
         self.sent_at = 0.0
         self.retried = False
         self.dropped = False  # it must not be sent (again)
+        self.doubted = False  # it shared a reply that could not be read
         # Whose it is, if it may share a script with others of that session.
         self.session = what.args[1] if isinstance(what, Command) and script in SHARED else None
+
+    def go_on(self) -> bool:
+        """Its time is up: it goes on without its caller, who is told, if it has to get through."""
+        if self.late is None:
+            return False
+        self.deadline, late, self.late = NEVER, self.late, None
+        late()
+        return True
 
     def finish(self, value: Any) -> None:
         done, self.done = self.done, None

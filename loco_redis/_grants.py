@@ -23,15 +23,21 @@ class Grants:
 
     def __init__(self, session: Session) -> None:
         self._session, self._figures = session, session.figures
-        self._polling = self._poll_again = False
+        self._polling = self._poll_again = self._reconnected = False
         self._unseen: set[int] = set()  # by the present poll
+        self._there: set[int] = set()  # and what it has seen
 
     def take(self, ledger: Ledger, grants: Iterable[Grant]) -> None:
         """From a reply."""
         for grant in grants:
-            if not ledger.uncertain and ledger.take(grant):
+            if ledger.uncertain:
+                continue
+            if ledger.take(grant):
                 ledger.received += 1
                 self._figures.granted(grant.token)
+            elif not ledger.expired and not ledger.has(grant.sequence):
+                # A late duplicate of an acquire that had been refused, which nobody waits for.
+                self._session.requests.give_back(ledger, grant.sequence)
 
     def hint(self, grant: Grant) -> None:
         """From the inbox."""
@@ -44,17 +50,24 @@ class Grants:
         elif not ledger.expired:
             ledger.seen = max(ledger.seen, beat.fence)
             if beat.delivered > ledger.received:
-                self.poll()
+                self.poll(of_nothing=True)
 
-    def poll(self) -> None:
+    def reconnected(self) -> None:
+        """Redis may have forgotten its last writes (a failover, a crash with `everysec`): requests
+        that it had, and that others of ours have ended."""
+        self._reconnected = self._session.is_open
+        self.poll(of_nothing=True)
+
+    def poll(self, of_nothing: bool = False) -> None:
         """Ask for what may have been missed, and for what is not there any more; nothing to do
-        while nothing is waited for or held."""
+        while nothing is waited for or held, unless Redis seems to have something nevertheless."""
         ledger = self._session.ledger
         if self._polling:
             self._poll_again = True
-        elif self._session.is_open and (ledger.requests or ledger.leases):
+        elif self._session.is_open and (of_nothing or ledger.requests or ledger.leases):
             self._polling = True
-            self._unseen = ledger.known
+            self._unseen = {*ledger.requests, *ledger.leases, *ledger.entering}
+            self._there = set()
             self._ask(ledger, "")
 
     def _ask(self, ledger: Ledger, after: str) -> None:
@@ -77,15 +90,30 @@ class Grants:
                 if believed and ledger.take(grant):
                     self._figures.granted(grant.token)
                     self._figures.lost_hints += 1
-            self._unseen -= {grant.sequence for grant in value.grants}
-            self._unseen.difference_update(value.waiting)
+            self._there.update(value.waiting, (grant.sequence for grant in value.grants))
             if value.after:
                 self._ask(ledger, value.after)
                 return
-            if value.status is Status.OK:
-                ledger.evicted(self._unseen)
-                self._session.notice_idle()
+            if value.status is Status.OK and not ledger.expired:
+                self._compare(ledger)
+            self._reconnected = False
+            self._session.results.look_again()
         self._polling = False
         if self._poll_again:
             self._poll_again = False
             self.poll()
+
+    def _compare(self, ledger: Ledger) -> None:
+        """What Redis has, and what it must have."""
+        # An acquire may have been answered after the poll was sent, but ran before it.
+        gone = (self._unseen & ledger.known) - self._there
+        if self._reconnected:
+            # Nobody has evicted them, as far as can be told: they wait again.
+            self._session.requests.ask_again(ledger, gone)
+            ledger.evicted(gone, "Redis has it no more")
+        else:
+            ledger.evicted(gone)
+        # What has ended and has come back, or was refused and came twice: nobody else would end it.
+        for sequence in sorted(s for s in self._there if not ledger.has(s)):
+            self._session.requests.give_back(ledger, sequence)
+        self._session.notice_idle()

@@ -15,13 +15,16 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import redis
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from loco_redis._connect import CONNECTION_ERRORS
 from loco_redis._endpoint import Endpoint, SyncClient
 from loco_redis._ledger import Ledger
 from loco_redis._replies import HeartbeatReply, Status
-from loco_redis._scripts import Scripts
+from loco_redis._rights import denied
+from loco_redis._scripts import Command, Scripts
+from loco_redis._wire import Diagnosis, diagnose, library_error
+from loco_redis.errors import BackendError
 
 BEATS_A_LEASE = 4
 _QUICK, _SLOW = 0.1, 1.0  # seconds between attempts that fail: before the deadline, after it
@@ -33,7 +36,8 @@ _log = logging.getLogger("loco_redis")
 class Heartbeat:
     """Keeps the session of a ledger alive; `follow` another one to keep that.
 
-    `on_reply(ledger, reply)` is called in the loop.
+    In the loop `on_reply(ledger, reply)` is called, and `on_missing(ledger, error)` after each beat
+    to a server without the library of functions.
     """
 
     def __init__(
@@ -43,13 +47,14 @@ class Heartbeat:
         lease: float,
         max_stall: float,
         on_reply: Callable[[Ledger, HeartbeatReply], None],
+        on_missing: Callable[[Ledger, BackendError], None] = lambda ledger, error: None,
     ) -> None:
         self._endpoint, self._scripts = endpoint, scripts
         self._lease, self._max_stall = lease, max_stall
-        self._on_reply = on_reply
+        self._on_reply, self._on_missing = on_reply, on_missing
         self._client: SyncClient | None = None
         self._stop = threading.Event()
-        self._ended = asyncio.Event()
+        self._begun, self._ended = asyncio.Event(), asyncio.Event()
         self._stalled = False
         self._failing = False
 
@@ -62,9 +67,17 @@ class Heartbeat:
         self.ledger = ledger
         self._loop = asyncio.get_running_loop()
         self._last_turn = time.monotonic()
+        self._launch()
+
+    def _launch(self) -> None:
         name = f"loco_redis.heartbeat.{self._scripts.keys.name}"
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
+
+    async def begun(self) -> None:
+        """Return when the first beat has been tried, which is at once: a process that opens files
+        until there are no descriptors left has its heartbeat's connection by then."""
+        await self._begun.wait()
 
     def follow(self, ledger: Ledger, lease: float) -> None:
         """Another session, whose lease may be another, too."""
@@ -83,11 +96,12 @@ class Heartbeat:
         self._thread.join()
 
     def _run(self) -> None:
-        pause = self.period
+        pause = 0.0
         try:
             while not self._stop.wait(pause):
-                if self._turns():
-                    pause = self._beat(self.ledger)
+                pause = self._beat(self.ledger) if self._turns() else self.period
+                if not self._begun.is_set():
+                    self._loop.call_soon_threadsafe(self._begun.set)
         except RuntimeError:
             # The loop was closed without aclose(): nobody is left to keep a lease for.
             _log.debug("the heartbeat ends with its loop")
@@ -96,6 +110,7 @@ class Heartbeat:
                 with contextlib.suppress(*CONNECTION_ERRORS):
                     self._client.close()
             with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._begun.set)
                 self._loop.call_soon_threadsafe(self._ended.set)
 
     def _turns(self) -> bool:
@@ -118,35 +133,55 @@ class Heartbeat:
 
     def _beat(self, ledger: Ledger) -> float:
         """One beat; returns the seconds to pause."""
-        sent = time.monotonic()
-        try:
-            reply = self._call(ledger)
-        except (*CONNECTION_ERRORS, ValueError, TypeError) as error:
-            if not self._failing:
-                _log.warning("a heartbeat failed, trying again: %s", error)
-            self._failing = True
-            return _QUICK if time.monotonic() < ledger.deadline else _SLOW
-        self._failing = False
-        if reply.status is Status.OK:
-            ledger.deadline = max(ledger.deadline, sent + reply.lease)
-        self._loop.call_soon_threadsafe(self._on_reply, ledger, reply)
-        return 0.0 if reply.more else self.period
+        sent, command = time.monotonic(), self._command(ledger)
+        return self._heard(ledger, sent, self._ask(command))
 
-    def _call(self, ledger: Ledger) -> HeartbeatReply:
+    def _command(self, ledger: Ledger) -> Command[HeartbeatReply]:
+        return self._scripts.heartbeat(session=ledger.session, floor=ledger.floor, seen=ledger.seen)
+
+    def _heard(self, ledger: Ledger, sent: float, answer: HeartbeatReply | Exception) -> float:
+        """What the beat that was sent then has brought; returns the seconds to pause."""
+        if isinstance(answer, Exception):
+            where, missing = self._endpoint.redacted, None
+            if isinstance(answer, ResponseError) and diagnose(answer) is Diagnosis.NO_LIBRARY:
+                missing = library_error(where, answer)
+            if not self._failing:
+                why = missing or denied(where, "heartbeat", answer) or answer
+                _log.warning("a heartbeat failed, trying again: %s", why)
+            self._failing = True
+            if missing is not None:
+                self._loop.call_soon_threadsafe(self._on_missing, ledger, missing)
+                return self.period
+            if time.monotonic() < ledger.deadline:
+                return _QUICK
+            # Not longer than a beat: the session may live still, and its clock runs again.
+            return max(_QUICK, min(_SLOW, self.period))
+        self._failing = False
+        if answer.status is Status.OK:
+            ledger.deadline = max(ledger.deadline, sent + answer.lease)
+        self._loop.call_soon_threadsafe(self._on_reply, ledger, answer)
+        return 0.0 if answer.more else self.period
+
+    def _ask(self, command: Command[HeartbeatReply]) -> HeartbeatReply | Exception:
+        try:
+            return self._call(command)
+        except Exception as error:  # noqa: BLE001  of a garbled reply a parser raises any
+            return error
+
+    def _call(self, command: Command[HeartbeatReply]) -> HeartbeatReply:
         if self._client is None:
             self._client = self._connect()
-        command = self._scripts.heartbeat(
-            session=ledger.session, floor=ledger.floor, seen=ledger.seen
-        )
         keys, client = self._scripts.keys.all, cast(Any, self._client)  # it is typed in parts only
         arguments = (len(keys), *keys, *command.args)
         try:
-            raw = client.execute_command("EVALSHA", self._scripts.sha(command.script), *arguments)
+            raw = client.execute_command(*self._scripts.call(command.script), *arguments)
         except NoScriptError:
             raw = client.execute_command("EVAL", self._scripts.source(command.script), *arguments)
-        if not isinstance(raw, list):
-            raise RedisError(f"a heartbeat was answered by {raw!r}")
-        return command.decode(raw)
+        try:
+            return command.decode(raw)
+        except (ValueError, TypeError, LookupError) as error:
+            client.close()  # what comes next may not be the answer to the next beat
+            raise RedisError(f"a heartbeat was answered by {raw!r}") from error
 
     def _connect(self) -> SyncClient:
         client = self._endpoint.sync_client()

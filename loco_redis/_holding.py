@@ -11,11 +11,16 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from loco_redis import _log as decisions
 from loco_redis import _validate as validate
-from loco_redis._ledger import Request
+from loco_redis._ledger import Ledger, Request
 from loco_redis._listeners import listeners, tell
 from loco_redis._replies import Grant, Status
 from loco_redis._requests import Released
-from loco_redis.errors import BackendError, PolicyViolationError, ReentrantAcquireError
+from loco_redis.errors import (
+    BackendError,
+    NoTaskError,
+    PolicyViolationError,
+    ReentrantAcquireError,
+)
 from loco_redis.lease import BaseLease, held_here
 from loco_redis.models import Task, decode_body, given
 
@@ -40,6 +45,8 @@ class Wish(NamedTuple):
     timeout: float | None
     nested: Nested
     given: bytes
+    claim: tuple[Ledger, int] | None = None
+    serves_any: bool = False
 
     def as_task(self) -> Task:
         """What policies of the user's own look at."""
@@ -78,6 +85,12 @@ class Wish(NamedTuple):
         limit = None if timeout == math.inf else timeout
         return cls(agent_id, agent, task, units, limit, nested, given(task))
 
+    @classmethod
+    def any_task(cls, timeout: float | None, nested: Nested) -> Wish:
+        """For a durable task of whichever agent comes first."""
+        wish = cls.of("any", None, None, timeout, nested)
+        return wish._replace(agent_id="", agent=b"", serves_any=True)
+
 
 class Holding:
     """`enter` yields a lease, `leave` gives it back; each once.
@@ -96,6 +109,7 @@ class Holding:
     ) -> None:
         self._scheduler, self._wish, self._make_lease = scheduler, wish, make_lease
         self.left = False
+        self._unreadable: ValueError | None = None
         self.lease: BaseLease | None = None
         self.shared = False
 
@@ -108,7 +122,7 @@ class Holding:
                 raise ReentrantAcquireError(session.name)
             self.lease, self.shared = outer, True
             return outer
-        if (enforcer := self._scheduler.enforcer) is not None:
+        if (enforcer := self._scheduler.enforcer) is not None and not wish.serves_any:
             try:
                 await enforcer.check_custom(wish.agent_id, wish.as_task())
             except PolicyViolationError as error:
@@ -117,7 +131,7 @@ class Holding:
         started = time.monotonic()
         while True:
             request = session.requests.acquire(
-                wish.agent_id, wish.agent, wish.weight, wish.timeout, wish.given
+                wish.agent_id, wish.agent, wish.weight, wish.timeout, wish.given, wish.claim
             )
             grant, task = await self._granted(session, request, started)
             ledger = request.ledger
@@ -125,33 +139,46 @@ class Holding:
                 break
             session = await self._scheduler._use()  # its session expired this very moment
         waited = time.monotonic() - started
-        lease = self._make_lease(session, ledger, grant, wish.agent_id, task, waited)
+        agent_id = wish.agent_id if grant.agent is None else grant.agent.decode()
+        lease = self._make_lease(session, ledger, grant, agent_id, task, waited)
         self.lease = lease
         session.hold(lease)
+        if self._unreadable is not None:
+            await self.leave(self._unreadable)
+            raise self._unreadable
         if listeners:
             tell("granted", lease)
         decisions.granted(lease, request)
         if "e" in grant.flags:
-            _log.warning("agent %r is over its budget of %r", wish.agent_id, session.name)
+            _log.warning("agent %r is over its budget of %r", agent_id, session.name)
         if (callback := self._scheduler._on_started) is not None:
             try:
                 await _notify(callback, lease)
             except BaseException as error:
-                await self.leave(error)
+                await self.leave(error, begun=False)
                 raise
         return lease
 
-    async def leave(self, error: BaseException | None) -> None:
-        """Release, `error` being how the body ended. It goes out even if this is cancelled."""
+    async def leave(self, error: BaseException | None, begun: bool = True) -> None:
+        """Release, `error` being how the body ended. It goes out even if this is cancelled. One
+        that has not `begun` gives the grant back, and a durable task with it."""
         lease = self.lease
         if lease is None or self.left:
             return
         self.left = True
-        if self.shared:
+        is_own = self._wish.serves_any and not self.shared
+        if is_own and lease._outcome is None and error is not None:
+            lease._failed(error)
+        if self.shared or self._scheduler._guard.forked:  # a forked child has nothing to give back
             return
         released = None
         if lease._end():
-            released = lease._session.requests.release(lease, charge=error is None)
+            requests = lease._session.requests
+            if begun:
+                went_well = error is None and (lease._outcome is None or lease._outcome.kind == "c")
+                released = requests.release(lease, charge=went_well)
+            else:
+                requests.unused(lease)
         if listeners:
             tell("ended", lease, error)
         if (callback := self._scheduler._on_completed) is not None:
@@ -172,19 +199,31 @@ class Holding:
             grant = await request.future
             task = wish.task
             if grant.task_id is not None:
-                task = await _durable(session, grant, grant.task_id)
+                task = await self._durable(session, grant, grant.task_id)
         except BaseException as error:
             if not request.refused:
                 session.requests.withdraw(request)
-            decisions.refused(session.name, wish.agent_id, error, request)
+            if not isinstance(error, NoTaskError):
+                decisions.refused(session.name, wish.agent_id, error, request)
             raise
         finally:
             if timer is not None:
                 timer.cancel()
         return grant, task
 
+    async def _durable(self, session: Session, grant: Grant, task_id: str) -> Task:
+        """One that cannot be read has failed, where any may be served: it must not come again and
+        again."""
+        try:
+            return await _read(session, grant, task_id)
+        except ValueError as error:
+            if not self._wish.serves_any:
+                raise
+            self._unreadable = error
+            return Task(weight=grant.weight, task_id=task_id, attempt=grant.attempt)
 
-async def _durable(session: Session, grant: Grant, task_id: str) -> Task:
+
+async def _read(session: Session, grant: Grant, task_id: str) -> Task:
     task = Task(weight=grant.weight, task_id=task_id, attempt=grant.attempt)
     if not grant.has_body:
         return task

@@ -14,7 +14,7 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import NoPermissionError, RedisError, ResponseError
 
 from loco_redis._connect import CONNECTION_ERRORS, Connector
 from loco_redis._replies import Grant
@@ -23,14 +23,15 @@ from loco_redis._tasks import end
 _SILENCE = 15.0  # seconds without a message after which the connection is tried with PING
 _PONG_TIMEOUT = 5.0
 _BACKOFF_FIRST, _BACKOFF_MOST = 0.02, 1.0
+_BACKOFF_DENIED = 30.0  # a right that is missing may be granted one day
 
 _log = logging.getLogger("loco_redis")
 
 
 class Inbox:
     """Calls `on_hint` for each grant that comes in, `on_wake` with the microseconds after which to
-    look for one, and `on_doubt` whenever hints may have been missed or something was taken away.
-    `listen` to a channel; `aclose` it."""
+    look for one, `on_result` with the id of a task of which there is news, and `on_doubt` whenever
+    hints may have been missed or something was taken away. `listen` to a channel; `aclose` it."""
 
     def __init__(
         self,
@@ -38,11 +39,13 @@ class Inbox:
         on_hint: Callable[[Grant], None],
         on_wake: Callable[[int], None],
         on_doubt: Callable[[], None],
+        on_result: Callable[[str], None] = lambda task: None,
     ) -> None:
         self._connector, self._on_hint, self._on_wake = connector, on_hint, on_wake
-        self._on_doubt = on_doubt
+        self._on_result, self._on_doubt = on_result, on_doubt
         self._channel = b""
         self._subscribed = False
+        self._denied = ""  # how this user was refused, where it may not subscribe
         self._settled = asyncio.Event()  # subscribed, or refused
         self._silent = False
         self._task: asyncio.Task[None] | None = None
@@ -61,7 +64,10 @@ class Inbox:
             async with asyncio.timeout(timeout):
                 await self._settled.wait()
         if not self._subscribed:
-            _log.warning("no subscription to %s: grants will be noticed late", channel.decode())
+            why = f" ({self._denied}; needed are +subscribe &loco:*)" if self._denied else ""
+            _log.warning(
+                "no subscription to %s: grants will be noticed late%s", channel.decode(), why
+            )
 
     async def aclose(self) -> None:
         await end(self._task)
@@ -69,7 +75,7 @@ class Inbox:
 
     async def _run(self) -> None:
         backoff = _BACKOFF_FIRST
-        while True:
+        while not self._connector.forked:
             try:
                 connection = await self._connector.open()
                 probing = asyncio.create_task(self._probe(connection), name="loco_redis.probe")
@@ -81,8 +87,10 @@ class Inbox:
                     self._subscribed = False
                     await end(probing)
                     await connection.disconnect(nowait=True)
-            except CONNECTION_ERRORS as error:
-                _log.info("the subscription ended, trying again: %s", error)
+            except Exception as error:  # noqa: BLE001  of a garbled message a parser raises any
+                _log.info("the subscription ended, trying again: %r", error)
+                if isinstance(error, NoPermissionError):
+                    self._denied, backoff = str(error), _BACKOFF_DENIED
                 if isinstance(error, ResponseError):
                     self._settled.set()
             await asyncio.sleep(backoff * random.uniform(0.5, 1.0))
@@ -91,9 +99,9 @@ class Inbox:
     async def _subscribe(self, connection: Any) -> None:
         await connection.send_command("SUBSCRIBE", self._channel)
         reply = await _next(connection)
-        if not isinstance(reply, list) or reply[0] != b"subscribe":
+        if not isinstance(reply, list) or reply[:1] != [b"subscribe"]:
             raise RedisError(f"SUBSCRIBE was answered by {reply!r}")
-        self._subscribed = True
+        self._subscribed, self._denied = True, ""
         self._settled.set()
         self._on_doubt()
 
@@ -126,8 +134,11 @@ class Inbox:
             if text == b"gone":
                 self._on_doubt()
                 return
+            if text.startswith(b"done|"):
+                self._on_result(text[5:].decode("ascii"))
+                return
             grant = Grant.parse(text)
-        except (ValueError, AttributeError):
+        except (ValueError, AttributeError, OverflowError):
             _log.warning("a hint of unknown form was ignored (%d bytes)", len(text))
         else:
             self._on_hint(grant)

@@ -1,7 +1,7 @@
 """The only place where a key name is spelled.
 
-All keys of a scheduler carry its name as hash tag, so they share one cluster slot; what each holds
-is said in ``lua/README.md``.
+All keys of a scheduler carry its name as hash tag, or that of its group, so they share one cluster
+slot; what each holds is said in ``lua/README.md``.
 """
 
 from __future__ import annotations
@@ -33,6 +33,10 @@ SUFFIXES = (
     "tallies",
     "alerts",
     "events",
+    "idle",
+    "later",
+    "timers",
+    "orders",
 )
 
 #: The names of all schedulers in the server: the only key that is nobody's own.
@@ -40,7 +44,7 @@ REGISTRY = b"loco:resources"
 
 
 class Keys:
-    """The key names of the scheduler ``name``."""
+    """The key names of the scheduler ``name``; of one in a group it is ``group/name``."""
 
     accounts: bytes
     agents: bytes
@@ -48,7 +52,10 @@ class Keys:
     bodies: bytes
     costs: bytes
     events: bytes
+    holders: bytes
+    later: bytes
     loads: bytes
+    orders: bytes
     requests: bytes
     rules: bytes
     sessions: bytes
@@ -57,7 +64,9 @@ class Keys:
     vars: bytes
 
     def __init__(self, name: str) -> None:
-        prefix = f"loco:{{{name}}}:"
+        group, slash, own = name.partition("/")
+        # A group's resources share the cluster slot of the group's name.
+        prefix = f"loco:{{{group}}}:{own}:" if slash else f"loco:{{{name}}}:"
         self.name = name
         self.all = tuple((prefix + suffix).encode() for suffix in SUFFIXES)
         for suffix, key in zip(SUFFIXES, self.all, strict=True):

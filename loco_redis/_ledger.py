@@ -25,6 +25,7 @@ class Request:
         "acknowledged",
         "agent",
         "agent_id",
+        "claim",
         "entry",
         "future",
         "given",
@@ -42,9 +43,11 @@ class Request:
         weight: int | None,
         timeout: float | None,
         given: bytes = b"",
+        claim: tuple[Ledger, int] | None = None,
     ) -> None:
         self.future, self.agent_id, self.agent = future, agent_id, agent
         self.weight, self.timeout, self.given = weight, timeout, given
+        self.claim = claim  # the sequence to ask by the first time, minted by `Ledger.claim`
         self.ledger: Ledger | None = None  # None while no session is open to ask in
         self.sequence = 0
         self.entry: Entry | None = None
@@ -55,6 +58,11 @@ class Request:
         """Whether it has ended by an error, and so is in Redis no more."""
         future = self.future
         return future.done() and not future.cancelled() and future.exception() is not None
+
+    @property
+    def serves_any(self) -> bool:
+        """Whether it takes a task of any agent."""
+        return not self.agent
 
     @property
     def tries_once(self) -> bool:
@@ -86,6 +94,11 @@ class Ledger:
         self.requests: dict[int, Request] = {}
         self.leases: dict[int, BaseLease] = {}
         self.entering: set[int] = set()  # granted, but not yet a lease
+        self.ended: dict[int, str] = {}  # why it is lost before it has become one
+        self.leaving: set[int] = set()  # being released or cancelled
+        self.claimed: set[int] = (
+            set()
+        )  # somebody else asks first (orchestration/lua/pools/gather.lua)
         self._last = 0
         self._unanswered: dict[int, None] = {}  # in order of minting
 
@@ -99,6 +112,12 @@ class Ledger:
         self._last += 1
         self._unanswered[self._last] = None
         return self._last
+
+    def claim(self) -> int:
+        """A sequence by which another script acquires first; a poll leaves it alone."""
+        sequence = self.mint()
+        self.claimed.add(sequence)
+        return sequence
 
     def answered(self, sequence: int) -> None:
         self._unanswered.pop(sequence, None)
@@ -127,15 +146,22 @@ class Ledger:
     def known(self) -> set[int]:
         """What Redis must have: requests it has acknowledged, and leases."""
         asked = {sequence for sequence, row in self.requests.items() if row.acknowledged}
-        return asked | self.leases.keys()
+        return asked | self.leases.keys() | self.entering
 
-    def evicted(self, sequences: set[int]) -> None:
-        """An operator has ended these, as far as we have not done so ourselves meanwhile."""
+    def has(self, sequence: int) -> bool:
+        """Whether Redis may have it: it has not ended."""
+        live = (self.requests, self.leases, self.entering, self.leaving, self.claimed)
+        return any(sequence in those for those in live)
+
+    def evicted(self, sequences: set[int], why: str = "an operator took the slot back") -> None:
+        """Others have ended these, as far as we have not done so ourselves meanwhile."""
         for sequence in sequences:
+            if sequence in self.entering:
+                self.ended[sequence] = why
             if (request := self.requests.pop(sequence, None)) is not None:
                 request.fail(EvictedError(f"{self.session}:{sequence:012d}", request.agent_id))
             if (lease := self.leases.pop(sequence, None)) is not None:
-                lease._lose("an operator took the slot back")
+                lease._lose(why)
 
     def expire(self, reason: str) -> list[Request]:
         """Everything is lost: tells the holders, returns the requests that still wait."""

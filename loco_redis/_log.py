@@ -34,6 +34,7 @@ from weakref import WeakKeyDictionary
 from loco_redis._replies import AcquireReply, Grant, ReleaseReply, Status, StoredConfig
 from loco_redis._scripts import rid
 from loco_redis._validate import shown
+from loco_redis._visible import shown as visible
 from loco_redis.errors import (
     AcquireTimeoutError,
     BackendError,
@@ -217,10 +218,7 @@ def _plain(value: object) -> str:
     if isinstance(value, float):
         number = f"{value:.3f}".rstrip("0")
         return number + "0" if number.endswith(".") else number
-    text = str(value)
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+    return visible(str(value))
 
 
 class _PrettyFormatter(logging.Formatter):

@@ -9,6 +9,8 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
+from loco_redis.errors import BackendError, ShutdownError
+
 T = TypeVar("T")
 _WIND_UP_TIMEOUT = 1.0
 
@@ -16,17 +18,23 @@ Undo = Callable[[], Coroutine[Any, Any, None]]
 
 
 class LoopThread:
-    """Runs coroutines for other threads. The thread starts when it is first needed."""
+    """Runs coroutines for other threads. The thread starts when it is needed, until `end`."""
 
     def __init__(self, name: str) -> None:
         self._name = name
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
+        self._exiting = self._ended = False
 
     def start(self) -> asyncio.AbstractEventLoop:
         with self._lock:
+            if self._ended:
+                raise ShutdownError(self._name)
             if self._thread is None:
-                self._loop = asyncio.new_event_loop()
+                try:
+                    self._loop = asyncio.new_event_loop()
+                except OSError as error:
+                    raise BackendError(f"no event loop can be made: {error}") from error
                 self._thread = threading.Thread(
                     target=self._turn, name=f"loco_redis.{self._name}", daemon=True
                 )
@@ -45,19 +53,20 @@ class LoopThread:
         work is cancelled or, if it was done by then, undone; with `finish` it goes on."""
         try:
             loop = self.start()
-        except RuntimeError:
+        except BaseException:  # an interrupt, or no descriptors for a loop
             work.close()
             raise
-        outcome: Future[T] = Future()
-        job = _Job(work, outcome, undo)
-        loop.call_soon_threadsafe(job.start)
         try:
-            return outcome.result()
-        except BaseException:
-            if not finish:
-                with contextlib.suppress(RuntimeError):  # closed meanwhile: nothing goes on
-                    loop.call_soon_threadsafe(job.abandon)
-            raise
+            return run_in(loop, work, undo=undo, finish=finish)
+        finally:
+            if self._exiting and threading.current_thread() is not threading.main_thread():
+                threading.Event().wait()
+
+    def exiting(self) -> None:
+        """The process is at its end. All threads that are left are daemons, which Python will not
+        let go on; those that wait here do not go on already now, so that they need not hear, and
+        complain, that everything is closed."""
+        self._exiting = True
 
     def start_soon(self, make: Callable[..., Coroutine[Any, Any, None]], *args: Any) -> None:
         """Run a coroutine that nobody waits for; nothing once the thread has ended. May be called
@@ -72,12 +81,18 @@ class LoopThread:
         return self._thread is not None
 
     def stop(self) -> None:
+        """End the thread; it starts again when it is needed."""
         with self._lock:
-            if self._thread is None:
-                return
+            thread, self._thread = self._thread, None
+        if thread is not None:
             self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join()
-            self._thread = None
+            thread.join()
+
+    def end(self) -> None:
+        """Stop for good: whoever leaves a body a moment too late must not start it again."""
+        with self._lock:
+            self._ended = True
+        self.stop()
 
     def _turn(self) -> None:
         loop = self._loop
@@ -97,6 +112,26 @@ async def _wind_up() -> None:
         for job in left:
             job.cancel()
         await asyncio.gather(*left, return_exceptions=True)
+
+
+def run_in(
+    loop: asyncio.AbstractEventLoop,
+    work: Coroutine[Any, Any, T],
+    *,
+    undo: Undo | None = None,
+    finish: bool = False,
+) -> T:
+    """The result of `work` in the loop of another thread; as `LoopThread.run`."""
+    outcome: Future[T] = Future()
+    job = _Job(work, outcome, undo)
+    loop.call_soon_threadsafe(job.start)
+    try:
+        return outcome.result()
+    except BaseException:
+        if not finish:
+            with contextlib.suppress(RuntimeError):  # closed meanwhile: nothing goes on
+                loop.call_soon_threadsafe(job.abandon)
+        raise
 
 
 class _Job:

@@ -17,16 +17,27 @@ import random
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
-from redis.exceptions import ResponseError
+from redis.exceptions import InvalidResponse, ResponseError
 
-from loco_redis._connect import CONNECTION_ERRORS, Connector, is_hopeless, stream_writer
+from loco_redis._connect import Connector, is_hopeless, stream_writer
 from loco_redis._entry import NEVER, Answer, Done, Entry, after
 from loco_redis._flight import Flight, Flights
+from loco_redis._fork import ForkGuard
+from loco_redis._rights import denied
 from loco_redis._scripts import Argument, Command, Scripts
 from loco_redis._tasks import end
-from loco_redis._wire import Diagnosis, Framer, diagnose, pack
+from loco_redis._unloaded import Unloaded
+from loco_redis._wire import (
+    Diagnosis,
+    Framer,
+    as_answered_by,
+    diagnose,
+    library_error,
+    pack,
+)
 from loco_redis.errors import BackendError, BackendMemoryError, BackendUnavailableError
 from loco_redis.metrics.process import figures_here
 
@@ -57,12 +68,11 @@ class Outbox:
     ) -> None:
         self._connector, self._scripts, self._where = connector, scripts, where
         self._on_reconnect = on_reconnect
+        self._guard = ForkGuard(scripts.keys.name)
         self._figures = figures_here(scripts.keys.name)
         self._framer = Framer(scripts)
         self._queue: deque[Entry] = deque()
-        self._unloaded: list[Entry] = []  # refused by a server that does not know their script,
-        self._missing: set[str] = set()  # which is one of these
-        self._unloadable: dict[str, Exception] = {}  # why SCRIPT LOAD was refused
+        self._unloaded = Unloaded(scripts, self._send_unloaded)
         self._inflight = Flights()
         self._answering = 0  # replies whose receivers have not all run
         self._more: asyncio.Future[None] | None = None  # the writer waits for entries
@@ -89,7 +99,8 @@ class Outbox:
         """Whoever ends an event loop cancels all its tasks, and this one's, too. It is needed once
         more: for what is given back, and for the session's goodbye."""
         self._stopped = True
-        if (self._queue or self._unloaded or self._inflight) and not self._ending:
+        unsaid = self._queue or self._unloaded.entries or self._inflight
+        if unsaid and not self._ending and not self._guard.forked:
             self.start()
 
     async def aclose(self, timeout: float) -> None:
@@ -104,6 +115,7 @@ class Outbox:
         finally:
             self._ending = True
             await end(self._task)
+            self._unloaded.cancel()
             if self._timer is not None:
                 self._timer.cancel()
             for entry in self._awaited():
@@ -128,7 +140,7 @@ class Outbox:
 
     def send_raw(self, timeout: float, *args: Argument) -> asyncio.Future[Answer[Any]]:
         """The same for a plain Redis command; it may run twice."""
-        return self._ask(pack(args), str(args[0]), lambda raw: raw, timeout)
+        return self._ask(pack(args), str(args[0]), partial(as_answered_by, args[:2]), timeout)
 
     def drop(self, entry: Entry) -> bool:
         """Take an entry back; False when it may have run: then its reply still comes."""
@@ -138,7 +150,8 @@ class Outbox:
         return True
 
     def _awaited(self) -> list[Entry]:
-        return [e for e in (*self._inflight, *self._unloaded, *self._queue) if e.done is not None]
+        entries = (*self._inflight, *self._unloaded.entries, *self._queue)
+        return [entry for entry in entries if entry.done is not None]
 
     def _ask(
         self,
@@ -161,6 +174,7 @@ class Outbox:
         return future
 
     def _push(self, entry: Entry) -> Entry:
+        self._guard.check()
         if self._stopped:
             if self._ending:
                 self._loop.call_soon(entry.finish, self.unavailable(_CLOSED))
@@ -193,7 +207,7 @@ class Outbox:
     async def _run(self) -> None:
         """Connect, serve, and begin again for ever."""
         connected_before = False
-        while True:
+        while not self._connector.forked:
             try:
                 connection = await self._connector.open()
                 try:
@@ -204,7 +218,7 @@ class Outbox:
                 finally:
                     self._recall()
                     await connection.disconnect(nowait=True)
-            except CONNECTION_ERRORS as error:
+            except Exception as error:  # noqa: BLE001  of a garbled reply a parser raises any
                 self._note_failure(error)
             await asyncio.sleep(self._backoff * random.uniform(0.5, 1.0))
             self._backoff = min(_BACKOFF_MOST, 2 * self._backoff)
@@ -212,12 +226,12 @@ class Outbox:
     async def _serve(self, connection: Any) -> None:
         """Write what is queued, as long as the reader lives; raises what ended it."""
         reader = self._loop.create_task(self._read(connection), name="loco_redis.outbox.reader")
-        reader.add_done_callback(lambda _: _wake(self._more))
         writer = stream_writer(connection)
+        reader.add_done_callback(partial(self._read_no_more, writer))
         self._reader, self._direct = reader, writer.transport if writer is not None else None
         try:
             while not reader.done():
-                if self._queue or self._unloaded:
+                if self._queue or self._unloaded.missing:
                     await connection.send_packed_command(self._take(), check_health=False)
                 else:
                     self._more = self._loop.create_future()
@@ -230,12 +244,16 @@ class Outbox:
             self._reader = self._direct = None
             await end(reader)
 
+    def _read_no_more(self, writer: asyncio.StreamWriter | None, _: object) -> None:
+        """Nor write: one who waits for the other end to take more would wait for ever."""
+        if writer is not None:
+            writer.transport.abort()
+        _wake(self._more)
+
     def _take(self) -> list[bytes]:
         """Everything queued moves to `_inflight`; returns its frames."""
-        if self._missing:
-            self._queue.extendleft(reversed([*map(self._load, self._missing), *self._unloaded]))
-            self._missing.clear()
-            self._unloaded.clear()
+        if self._unloaded.missing:
+            self._queue.extendleft(reversed(self._unloaded.take()))
         now = time.monotonic()
         leaving = [entry for entry in self._queue if not entry.dropped]
         self._queue.clear()
@@ -246,25 +264,11 @@ class Outbox:
         _wake(self._sent)
         return [flight.frame(self._scripts, self._framer) for flight in flights]
 
-    def _load(self, script: str) -> Entry:
-        _log.debug("loading script %s", script)
-
-        def done(value: Any, retried: bool) -> None:
-            if isinstance(value, Exception):
-                self._unloadable[script] = value
-            else:
-                self._unloadable.pop(script, None)
-
-        frame = pack(("SCRIPT", "LOAD", self._scripts.source(script)))
-        return Entry(frame, "SCRIPT LOAD", lambda raw: raw, done, NEVER)
-
     def _recall(self) -> None:
         """The connection is gone: what has no reply is queued again, in its order."""
-        sent = [*self._inflight, *self._unloaded]
+        sent = [*self._inflight, *self._unloaded.recall()]
         again = [entry for entry in sent if entry.done is not None]
         self._inflight.clear()
-        self._unloaded.clear()
-        self._missing.clear()
         self._figures.resent(again)
         self._queue.extendleft(reversed(again))
 
@@ -272,7 +276,7 @@ class Outbox:
         inflight = self._inflight
         while True:
             if not inflight:
-                if not self._queue:
+                if not self._queue and not self._unloaded.entries:
                     self._idle.set()
                 self._sent = self._loop.create_future()
                 await self._sent
@@ -281,21 +285,34 @@ class Outbox:
             except ResponseError as error:
                 self._refused(inflight.first, error)
             else:
-                self._decoded(inflight.land(), raw)
+                self._decoded(inflight.first, raw)
             self._answering += 1
             self._loop.call_soon(self._answered)
 
     def _decoded(self, flight: Flight, raw: Any) -> None:
+        """A reply to the first in flight. One that cannot be read is not believed, nor are those
+        after it, which may answer other questions: all are asked again by another connection, and
+        only when that does not help is it an error."""
+        values, doubt = [], ""
+        for entry, reply in flight.replies(raw):
+            try:
+                values.append(entry.decode(reply))
+            except (ValueError, TypeError, LookupError, AttributeError) as error:
+                doubt = f"{entry.script} was answered in an unknown form: {error!r}"
+                if not entry.doubted:
+                    for each in flight.entries:
+                        each.doubted = True
+                    raise InvalidResponse(doubt) from error
+                values.append(BackendError(doubt))
+        self._inflight.land()
         if self.failure is not None:
             _log.info("Redis at %s answers again", self._where)
             self.failure, self._backoff = None, _BACKOFF_FIRST
-        for entry, reply in flight.replies(raw):
+        for entry, value in zip(flight.entries, values, strict=True):
             self._figures.answered(entry.script, entry.sent_at)
-            try:
-                value = entry.decode(reply)
-            except (ValueError, TypeError, IndexError, AttributeError) as error:
-                value = BackendError(f"{entry.script} was answered in an unknown form: {error!r}")
             entry.finish(value)
+        if doubt:
+            raise InvalidResponse(doubt)
 
     def _refused(self, flight: Flight, error: ResponseError) -> None:
         """An error reply to the first in flight."""
@@ -309,12 +326,13 @@ class Outbox:
             for entry in flight.entries:
                 if not entry.retried:
                     entry.sent_at = 0.0
-        if diagnosis is Diagnosis.NO_SCRIPT and flight.script not in self._unloadable:
-            self._unloaded += flight.entries
-            self._missing.add(flight.script)
+        if diagnosis is Diagnosis.NO_LIBRARY:
+            self._unloaded.keep(flight.entries, library_error(self._where, error))
+            return
+        if diagnosis is Diagnosis.NO_SCRIPT and self._unloaded.add(flight.entries, flight.script):
             _wake(self._more)
             return
-        cause = self._unloadable.pop(flight.script, error)
+        cause = self._unloaded.why(flight.script) or error
         if len(flight.entries) > 1:  # one by one each gets its own answer
             for entry in flight.entries:
                 entry.session = None
@@ -324,10 +342,16 @@ class Outbox:
         fatal = (
             BackendMemoryError(self._where)
             if diagnosis is Diagnosis.MEMORY
-            else BackendError(f"{flight.script} was refused by Redis: {cause}")
+            else denied(self._where, flight.script, cause)
+            or BackendError(f"{flight.script} was refused by Redis: {cause}")
         )
-        fatal.__cause__ = cause
+        if fatal is not cause:
+            fatal.__cause__ = cause
         flight.entries[0].finish(fatal)
+
+    def _send_unloaded(self) -> None:
+        self._queue.extendleft(reversed(self._unloaded.recall()))
+        self._flush()
 
     def _note_failure(self, error: BaseException) -> None:
         if self.failure is None:
@@ -362,10 +386,7 @@ class Outbox:
         for entry in self._awaited():
             if entry.deadline >= moment:
                 continue
-            if entry.late is not None:
-                entry.deadline, late, entry.late = NEVER, entry.late, None
-                late()
-            else:
+            if not entry.go_on():
                 entry.dropped = True
                 entry.finish(self.unavailable("no reply in time"))
 

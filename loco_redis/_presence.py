@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
 import os
 import re
@@ -13,24 +15,30 @@ from typing import Any, cast
 
 from loco_redis._connect import CONNECTION_ERRORS
 from loco_redis._endpoint import AsyncClient
+from loco_redis._entry import Answer
 from loco_redis._inbox import Inbox
 from loco_redis._keys import REGISTRY
 from loco_redis._ledger import Ledger
+from loco_redis._library import OLDEST_SERVER
 from loco_redis._outbox import Outbox
-from loco_redis._replies import OpenReply, Status, StoredConfig
-from loco_redis._scripts import VERBS, Scripts
+from loco_redis._replies import OpenReply, ReconfigureReply, Status, StoredConfig
+from loco_redis._rights import WORKER, named, under
+from loco_redis._scripts import SCHEMA, VERBS, Scripts
 from loco_redis.config import Settings
 from loco_redis.errors import (
     BackendError,
+    BackendPermissionError,
     BackendUnavailableError,
     BackendVersionError,
     ConfigMismatchError,
+    ResourceFullError,
 )
 
 _log = logging.getLogger("loco_redis")
 
 _OLDEST_SERVER = (6, 2)
 _MICRO = 1_000_000
+_NO_VERSION = 10**15
 _RATES = ("rpm", "rpm_burst", "tpm", "tpm_burst")
 
 
@@ -88,19 +96,54 @@ class Presence:
         self._scripts, self._outbox, self._inbox, self._where = scripts, outbox, inbox, where
 
     async def prepare(self, timeout: float) -> None:
-        """Check the server's version, and load what scripts it lacks: so nobody's first call has
-        to be sent twice. A user who may do neither is served nevertheless.
+        """Check the server's version, load what scripts it lacks, so that nobody's first call has
+        to be sent twice, and see that this user may do all that they do. Nothing is written.
 
         Raises:
-            BackendVersionError: the server is older than 6.2.
+            BackendVersionError: the server is older than 6.2, or 7.0 where scripts are functions.
+            BackendLibraryError: they are, and are not loaded.
+            BackendPermissionError: names all rights that are missing.
         """
         if (info := await self._ask(timeout, "INFO", "server")) is not None:
             self._check_version(info)
+        if self._scripts.way == "eval":
+            await self._load(timeout)
+        await self._see_rights(timeout)
+
+    async def _load(self, timeout: float) -> None:
         hashes = [self._scripts.sha(verb) for verb in VERBS]
         known = await self._ask(timeout, "SCRIPT", "EXISTS", *hashes)
-        for verb, is_known in zip(VERBS, known or (), strict=known is not None):
+        for verb, is_known in zip(VERBS, known or (), strict=False):
             if not is_known:
                 await self._ask(timeout, "SCRIPT", "LOAD", self._scripts.source(verb))
+
+    async def _see_rights(self, timeout: float) -> None:
+        """A script that is refused halfway would leave a broken state, so none is begun. The three
+        ways to run one are tried, the rest is asked by the first of them: one round trip. Functions
+        are called one way only, and refused as a whole."""
+        trial, asked = "return 0", " ".join(under(self._scripts.way, WORKER))
+        ways: dict[str, asyncio.Future[Answer[Any]]] = {
+            "EVALSHA": self._outbox.send(self._scripts.rights(commands=asked), timeout)
+        }
+        if self._scripts.way == "eval":
+            ways["EVAL"] = self._outbox.send_raw(timeout, "EVAL", trial, 0)
+            ways["SCRIPT|LOAD"] = self._outbox.send_raw(timeout, "SCRIPT", "LOAD", trial)
+        tried = await asyncio.gather(*ways.values(), return_exceptions=True)
+        missing: list[str] = []
+        cause: BackendPermissionError | None = None
+        for way, found in zip(ways, tried, strict=True):
+            if isinstance(found, BackendPermissionError):
+                missing.append(found.command if way == "EVALSHA" else way)
+                cause = cause or found
+            elif isinstance(found, BaseException):
+                raise found
+        if not isinstance(tried[0], BaseException):
+            missing += tried[0].reply
+        if missing:
+            detail = "a scheduler needs that, and has written nothing"
+            raise BackendPermissionError(
+                self._where, named(tuple(dict.fromkeys(missing))), detail
+            ) from cause
 
     async def _ask(self, timeout: float, *args: str) -> Any:
         """The reply, or None when this user may not ask."""
@@ -114,8 +157,13 @@ class Presence:
     def _check_version(self, info: bytes) -> None:
         # Valkey, too, says which Redis it is compatible with.
         found = re.search(rb"redis_version:((\d+)\.(\d+)\S*)", info)
-        if found and (int(found[2]), int(found[3])) < _OLDEST_SERVER:
-            raise BackendVersionError(self._where, found[1].decode())
+        if not found:
+            return
+        version, told = (int(found[2]), int(found[3])), found[1].decode()
+        if version < _OLDEST_SERVER:
+            raise BackendVersionError(self._where, told)
+        if self._scripts.way == "functions" and version < OLDEST_SERVER:
+            raise BackendVersionError(self._where, told, "7.0", "for functions")
 
     async def enter(self, ledger: Ledger, asked: Asked, timeout: float) -> StoredConfig:
         """Subscribe for `ledger`'s session, then open it: no hint can be missed.
@@ -134,6 +182,8 @@ class Presence:
         )
         sent = time.monotonic()
         reply = (await self._outbox.send(command, timeout)).reply
+        if reply.status is Status.REFUSED:
+            raise ResourceFullError(reply.field, int(reply.stored))
         if reply.config is None:
             raise _mismatch(self._scripts.keys.name, reply, asked)
         ledger.deadline = sent + reply.config.lease
@@ -141,22 +191,39 @@ class Presence:
 
     async def restore(self, ledger: Ledger, known: StoredConfig, timeout: float) -> StoredConfig:
         """Enter again: adopt what is stored or, when the server was emptied, store what we know."""
-        try:
-            return await self.enter(ledger, Asked(), timeout)
-        except ConfigMismatchError as error:
-            if error.stored is not None:
-                raise
-        return await self.enter(ledger, Asked.again(known), timeout)
+        while True:
+            try:
+                return await self.enter(ledger, Asked(), timeout)
+            except ConfigMismatchError as error:
+                if error.stored is not None:
+                    raise
+            # Another process may be quicker, and know other values: then those are adopted.
+            with contextlib.suppress(ConfigMismatchError):
+                return await self.enter(ledger, Asked.again(known), timeout)
 
-    def refresh(self, ledger: Ledger, timeout: float, take: Callable[[StoredConfig], None]) -> None:
-        """Somebody has reconfigured: repeating `open` tells the values and changes nothing."""
+    def refresh(
+        self, ledger: Ledger, timeout: float, take: Callable[[ReconfigureReply], None]
+    ) -> None:
+        """Somebody has reconfigured: a change of a version that never is tells the values, and
+        changes nothing. (`open` would tell them, too, but make an expired session anew, if it came
+        late: its holders would never learn that they have lost.)"""
+        sequence = ledger.mint()
 
-        def done(value: OpenReply | Exception, retried: bool) -> None:
-            if isinstance(value, OpenReply) and value.config is not None:
-                take(value.config)
+        def done(value: ReconfigureReply | Exception, retried: bool) -> None:
+            ledger.answered(sequence)
+            if isinstance(value, ReconfigureReply):
+                take(value)
 
         nothing = Asked().in_script_units()
-        command = self._scripts.open(session=ledger.session, seen=ledger.seen, info="", **nothing)
+        del nothing["lease"]
+        command = self._scripts.reconfigure(
+            session=ledger.session,
+            floor=ledger.floor,
+            seen=ledger.seen,
+            sequence=sequence,
+            if_version=_NO_VERSION,
+            **nothing,
+        )
         self._outbox.post(command, done, timeout)
 
     async def leave(self, ledger: Ledger, timeout: float) -> None:
@@ -201,4 +268,9 @@ def _mismatch(name: str, reply: OpenReply, asked: Asked) -> ConfigMismatchError:
             return ConfigMismatchError("events", int(stored), asked.events)
         case field if field in _RATES:
             return ConfigMismatchError(field, int(stored), getattr(asked, field))
-    return ConfigMismatchError(reply.field, stored, "that of this version of loco-redis")
+    error = ConfigMismatchError("schema", stored, SCHEMA)
+    error.args = (
+        f"the state of {name!r} is of another version of loco-redis (schema {stored}, this one "
+        f"knows {SCHEMA}): run that version here, or use another resource",
+    )
+    return error

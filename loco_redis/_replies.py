@@ -32,6 +32,7 @@ class Status(IntEnum):
     LATE = 13
     REFUSED = 14
     TASK_ALIVE = 15
+    NO_RESULT = 16
 
 
 class Grant(NamedTuple):
@@ -47,12 +48,15 @@ class Grant(NamedTuple):
     has_body: bool
     flags: str
     task_id: str | None
+    agent: bytes | None = None  # of a request that serves any
 
     @classmethod
     def parse(cls, text: bytes) -> Self:
-        sequence, slot, token, weight, attempt, waited, score, has_body, flags, task = text.split(
-            b"|"
+        sequence, slot, token, weight, attempt, waited, score, has_body, flags, task, *agent = (
+            text.split(b"|", 10)
         )
+        if task and (task[-13:-12] != b":" or not task[-12:].isdigit()):
+            raise ValueError(f"{task!r} is no id of a task")
         return cls(
             int(sequence),
             int(slot),
@@ -64,6 +68,7 @@ class Grant(NamedTuple):
             has_body == b"1",
             flags.decode(),
             task.decode() if task else None,
+            agent[0] if agent else None,
         )
 
 
@@ -108,6 +113,20 @@ class RefusableReply(Reply):
 
 
 @dataclass(frozen=True, slots=True)
+class SubmitReply(RefusableReply):
+    task_id: str = ""
+    wake: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ResultReply(Reply):
+    """``kind``: c(ompleted), with its value; f(ailed), x (past its deadline), h (holder gone)."""
+
+    kind: str = ""
+    value: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
 class OpenReply(Reply):
     config: StoredConfig | None = None
     delivered: int = 0
@@ -145,6 +164,11 @@ class ReleaseReply(Reply):
     cost: float = 0.0
     held: int = 0
     grants: tuple[Grant, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CompleteReply(ReleaseReply):
+    wake: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +271,18 @@ def _config(values: list[Any]) -> StoredConfig:
     )
 
 
+_SAY_MORE = (Status.OK, Status.GRANTED, Status.QUEUED)
+
+
+def _bare(values: list[Any], least: int) -> bool:
+    """Whether a reply says no more than its status; ValueError for one that has been cut off."""
+    if len(values) >= least:
+        return False
+    if Status(values[0]) in _SAY_MORE:
+        raise ValueError(f"cut off: {values!r}")
+    return True
+
+
 def reply(values: list[Any]) -> Reply:
     return Reply(Status(values[0]), values[1])
 
@@ -262,8 +298,24 @@ def refusable(values: list[Any]) -> RefusableReply:
     return RefusableReply(status, values[1], refusal)
 
 
+def submitted(values: list[Any]) -> SubmitReply:
+    status = Status(values[0])
+    if status is Status.REFUSED:
+        return SubmitReply(status, values[1], _refusal(values[2:]))
+    if _bare(values, 4):
+        return SubmitReply(status, values[1])
+    return SubmitReply(status, values[1], None, values[2].decode(), values[3])
+
+
+def result(values: list[Any]) -> ResultReply:
+    status = Status(values[0])
+    if status is not Status.OK:
+        return ResultReply(status, values[1])
+    return ResultReply(status, values[1], values[2].decode(), values[3])
+
+
 def throttled(values: list[Any]) -> ThrottleReply:
-    if len(values) < 4:
+    if _bare(values, 4):
         return ThrottleReply(Status(values[0]), values[1])
     return ThrottleReply(Status(values[0]), values[1], values[2] / 1e6, values[3])
 
@@ -293,10 +345,17 @@ def standing(values: list[Any]) -> StandingReply:
     return StandingReply(Status(values[0]), values[1], tuple(map(_standing, values[2:])))
 
 
+def denied(values: list[Any]) -> tuple[str, ...]:
+    """Of `rights`: the Redis commands that are."""
+    return tuple(name.decode() for name in values[2:])
+
+
 def opened(values: list[Any]) -> OpenReply:
     status = Status(values[0])
     if status is Status.MISMATCH:
         return OpenReply(status, values[1], field=values[2].decode(), stored=values[3].decode())
+    if status is Status.REFUSED:
+        return OpenReply(status, values[1], field=values[2].decode(), stored=str(values[3]))
     if status is not Status.OK:
         return OpenReply(status, values[1])
     return OpenReply(status, values[1], _config(values[2:16]), values[16])
@@ -305,6 +364,8 @@ def opened(values: list[Any]) -> OpenReply:
 def heartbeat(values: list[Any]) -> HeartbeatReply:
     if values[0] != Status.OK:
         return HeartbeatReply(Status(values[0]), values[1])
+    if not all(type(value) is int for value in values):
+        raise TypeError("not numbers only")
     _, serial, lease, version, delivered, fence, more, wake = values
     return HeartbeatReply(
         Status.OK, serial, lease / 1e6, version, delivered, fence, more == 1, wake
@@ -316,7 +377,7 @@ def with_grants(values: list[Any]) -> GrantsReply:
 
 
 def acquired(values: list[Any]) -> AcquireReply:
-    if len(values) < 3:
+    if _bare(values, 3):
         return AcquireReply(Status(values[0]), values[1])
     if values[0] == Status.REFUSED:
         return AcquireReply(Status.REFUSED, values[1], refusal=_refusal(values[2:]))
@@ -325,35 +386,44 @@ def acquired(values: list[Any]) -> AcquireReply:
 
 
 def released(values: list[Any]) -> ReleaseReply:
-    if len(values) < 4:
+    if _bare(values, 4):
         return ReleaseReply(Status(values[0]), values[1])
     status, serial, tick, cost, held, *grants = values
     return ReleaseReply(_STATUSES[status], serial, tick, cost / 1000, held, _grants(grants))
 
 
+def completed(values: list[Any]) -> CompleteReply:
+    if _bare(values, 5):
+        return CompleteReply(Status(values[0]), values[1])
+    status, serial, tick, cost, held, wake, *grants = values
+    cost = cost / 1000
+    return CompleteReply(_STATUSES[status], serial, tick, cost, held, _grants(grants), wake)
+
+
 def reconfigured(values: list[Any]) -> ReconfigureReply:
-    if len(values) < 16:
+    if _bare(values, 16):
         return ReconfigureReply(Status(values[0]), values[1])
     config = _config(values[2:16])
     return ReconfigureReply(Status(values[0]), values[1], config, _grants(values[16:]))
 
 
 def settled(values: list[Any]) -> SettleReply:
-    return SettleReply(Status(values[0]), values[1], values[2] / 1000 if len(values) > 2 else 0.0)
+    cost = 0.0 if _bare(values, 3) else values[2] / 1000
+    return SettleReply(Status(values[0]), values[1], cost)
 
 
 def closed(values: list[Any]) -> CloseReply:
-    return CloseReply(Status(values[0]), values[1], len(values) > 2 and values[2] == 1)
+    return CloseReply(Status(values[0]), values[1], not _bare(values, 3) and values[2] == 1)
 
 
 def reaped(values: list[Any]) -> ReapReply:
-    if len(values) < 4:
+    if _bare(values, 5):
         return ReapReply(Status(values[0]), values[1])
     return ReapReply(Status(values[0]), values[1], values[2], values[3] == 1, values[4])
 
 
 def polled(values: list[Any]) -> PollReply:
-    if len(values) < 4:
+    if _bare(values, 4):
         return PollReply(Status(values[0]), values[1])
     status, serial, delivered, after, *rows = values
     return PollReply(
@@ -425,9 +495,9 @@ def _session(row: list[Any]) -> SessionSnapshot:
 _NUMBERS = (
     "tick", "alpha", "set_alpha", "capacity", "max_waiters", "lease", "version", "peak", "granted",
     "released", "reclaimed", "effective_capacity", "paused_for", "requests_left", "tokens_left",
-    "quiet", "lease_clock", "held", "waiting", "competing", "registered", "live_sessions",
-    "durable_tasks", "dead_tasks", "server_time", "born", "rpm", "rpm_burst", "tpm", "tpm_burst",
-    "adaptive_capacity", "auto_tune", "events", "paused",
+    "quiet", "lease_clock", "held", "waiting", "serving", "competing", "registered",
+    "live_sessions", "durable_tasks", "dead_tasks", "delayed_tasks", "server_time", "born",
+    "rpm", "rpm_burst", "tpm", "tpm_burst", "adaptive_capacity", "auto_tune", "events", "paused",
 )  # fmt: skip
 _MICROS = ("paused_for", "quiet", "lease_clock", "server_time", "born")
 _RATES = {"requests_left": "rpm", "tokens_left": "tpm"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from typing import NamedTuple, Self
 
 
@@ -101,7 +100,7 @@ class SessionRow(NamedTuple):
 
 
 class TaskRow(NamedTuple):
-    """`state|seq|tick|weight|attempt|max_attempts|has_body|terms|agent`."""
+    """`state|seq|tick|weight|attempt|max_attempts|flags|terms|agent`."""
 
     state: str
     seq: int
@@ -110,16 +109,17 @@ class TaskRow(NamedTuple):
     attempt: int
     max_attempts: int
     has_body: bool
+    has_order: bool
     terms: TermsRow | None
     agent: bytes
 
     @classmethod
     def parse(cls, row: bytes) -> Self:
-        state, *numbers, has_body, terms, agent = row.split(b"|", 8)
+        state, *numbers, flags, terms, agent = row.split(b"|", 8)
         seq, tick, weight, attempt, limit = map(int, numbers)
         return cls(
-            state.decode(), seq, tick, weight, attempt, limit, has_body == b"1",
-            TermsRow.parse(terms), agent,
+            state.decode(), seq, tick, weight, attempt, limit, int(flags) & 1 == 1,
+            int(flags) & 2 == 2, TermsRow.parse(terms), agent,
         )  # fmt: skip
 
 
@@ -165,7 +165,7 @@ class QueueMember(NamedTuple):
     @classmethod
     def parse(cls, member: bytes) -> Self:
         agent, _, rest = member.partition(b"\0")
-        lane, seq, tick, ident = struct.unpack(f"c16s12s{len(rest) - 29}s", rest)
+        lane, seq, tick, ident = _pieces(rest, 1, 16, 12)
         return cls(agent, lane.decode(), int(seq), int(tick), ident)
 
 
@@ -183,9 +183,7 @@ class IndexMember(NamedTuple):
         size = 4
         if member[:1] == b":":  # :tenant:percent
             size = member.index(b":", 1) + 8
-        bucket, tick, inverse_q, seq, agent = struct.unpack(
-            f"{size}s12s16s16s{len(member) - size - 44}s", member
-        )
+        bucket, tick, inverse_q, seq, agent = _pieces(member, size, 12, 16, 16)
         return cls(bucket, int(tick), int(inverse_q), int(seq), agent)
 
 
@@ -201,3 +199,14 @@ class UnsettledRow(NamedTuple):
     def parse(cls, member: bytes) -> Self:
         token, cost, flags, agent = member.split(b"|", 3)
         return cls(int(token), int(cost), flags.decode(), agent)
+
+
+def _pieces(text: bytes, *sizes: int) -> list[bytes]:
+    """Pieces of these sizes, and the rest. Raises ValueError where there is less."""
+    if len(text) < sum(sizes):
+        raise ValueError(f"{len(text)} bytes where at least {sum(sizes)} belong")
+    found, start = [], 0
+    for size in sizes:
+        found.append(text[start : start + size])
+        start += size
+    return [*found, text[start:]]

@@ -15,6 +15,7 @@ from typing import Any, Generic, TypeVar
 
 from loco_redis import _replies as replies
 from loco_redis._keys import SUFFIXES, Keys
+from loco_redis._library import Library, Way
 
 SCHEMA = 1
 VERBS = (
@@ -22,7 +23,10 @@ VERBS = (
     "heartbeat",
     "submit",
     "acquire",
+    "serve",
     "release",
+    "complete",
+    "result",
     "several",
     "cancel",
     "settle",
@@ -44,6 +48,7 @@ VERBS = (
     "standing",
     "evict",
     "requeue",
+    "rights",
     "dump",
 )
 
@@ -87,6 +92,12 @@ def _loaded(script: str) -> tuple[str, str]:
     return text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
 
 
+@cache
+def library() -> Library:
+    """All scripts as functions."""
+    return Library.of({verb: load(verb) for verb in VERBS})
+
+
 def rid(session: str, sequence: int) -> str:
     """The id of a request; its text sorts by sequence."""
     return f"{session}:{sequence:012d}"
@@ -112,8 +123,9 @@ class Command(Generic[T]):
 class Scripts:
     """The scripts of the scheduler ``name``. Arguments are in the units of ``lua/README.md``."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, way: Way = "eval") -> None:
         self.keys = Keys(name)
+        self.way = way
         self._snapshot = partial(replies.snapshot, name)
 
     def source(self, script: str) -> str:
@@ -121,6 +133,12 @@ class Scripts:
 
     def sha(self, script: str) -> str:
         return _loaded(script)[1]
+
+    def call(self, script: str) -> tuple[str, str]:
+        """The Redis command that runs a script, and its first argument; keys and ARGV follow."""
+        if self.way == "functions":
+            return library().call(script)
+        return "EVALSHA", self.sha(script)
 
     def _command(
         self, script: str, decode: Callable[[list[Any]], T], session: str, *args: Argument
@@ -182,10 +200,11 @@ class Scripts:
         max_attempts: int,
         body: bytes,
         given: bytes = b"",
-    ) -> Command[replies.RefusableReply]:
+        order: bytes = b"",
+    ) -> Command[replies.SubmitReply]:
         request = rid(session, sequence)
-        args = (floor, seen, request, agent, weight, max_attempts, body, given)
-        return self._command("submit", replies.refusable, session, *args)
+        args = (floor, seen, request, agent, weight, max_attempts, body, given, order)
+        return self._command("submit", replies.submitted, session, *args)
 
     def acquire(
         self,
@@ -216,6 +235,36 @@ class Scripts:
     ) -> Command[replies.ReleaseReply]:
         args = (floor, seen, rid(session, sequence), token, int(charge), cell, labels)
         return self._command("release", replies.released, session, *args)
+
+    def serve(
+        self, *, session: str, floor: int, seen: int, sequence: int
+    ) -> Command[replies.AcquireReply]:
+        args = (floor, seen, rid(session, sequence))
+        return self._command("serve", replies.acquired, session, *args)
+
+    def complete(
+        self,
+        *,
+        session: str,
+        floor: int,
+        seen: int,
+        sequence: int,
+        token: int,
+        charge: bool,
+        cell: str = "0000",
+        labels: bytes = b"",
+        outcome: str,
+        value: bytes = b"",
+        delay: int = 0,
+    ) -> Command[replies.CompleteReply]:
+        request = rid(session, sequence)
+        args = (floor, seen, request, token, int(charge), cell, labels, outcome, value, delay)
+        return self._command("complete", replies.completed, session, *args)
+
+    def result(
+        self, *, session: str, floor: int, seen: int, task_id: str
+    ) -> Command[replies.ResultReply]:
+        return self._command("result", replies.result, session, floor, seen, task_id)
 
     def several(self, steps: Sequence[Command[Any]]) -> Command[list[Any]]:
         """Acquires and releases of one session; a list of their replies."""
@@ -317,8 +366,8 @@ class Scripts:
     def close(self, *, session: str, seen: int) -> Command[replies.CloseReply]:
         return self._command("close", replies.closed, session, seen)
 
-    def reap(self) -> Command[replies.ReapReply]:
-        return self._command("reap", replies.reaped, "")
+    def reap(self, *, session: str = "") -> Command[replies.ReapReply]:
+        return self._command("reap", replies.reaped, session)
 
     def poll(self, *, session: str, after: str) -> Command[replies.PollReply]:
         return self._command("poll", replies.polled, session, after)
@@ -391,6 +440,9 @@ class Scripts:
     ) -> Command[replies.GrantsReply]:
         args = (floor, seen, rid(session, sequence), task_id)
         return self._command("requeue", replies.with_grants, session, *args)
+
+    def rights(self, *, commands: str) -> Command[tuple[str, ...]]:
+        return self._command("rights", replies.denied, "", commands)
 
     def dump(self) -> Command[list[Any]]:
         return self._command("dump", list, "")

@@ -37,6 +37,7 @@ EMBEDDED_URL = "embedded://"
 
 _OLDEST = (6, 2)
 _START_TIMEOUT = 10.0
+_DESCRIPTORS = 6  # that it takes to find and start a server
 _POLL_INTERVAL = 0.005
 _PORT_ATTEMPTS = 5
 SOCKET_NAME = "embedded.sock"
@@ -147,6 +148,7 @@ class EmbeddedServer:
         Raises:
             BackendUnavailableError: with the server's own log, when it does not come up.
         """
+        _need_descriptors()
         path = Path(binary) if binary is not None else find_binary()
         for attempts_left in reversed(range(_PORT_ATTEMPTS)):
             try:
@@ -197,9 +199,10 @@ class EmbeddedServer:
         command = [str(self.binary)]
         for option, value in options.items():
             command += [f"--{option}", value]
+        read_end = None
         _running.add(self)
-        read_end, self._write_end = os.pipe()
         try:
+            read_end, self._write_end = os.pipe()
             self._watcher = subprocess.Popen(
                 ["/bin/sh", "-c", _WATCHER, str(self.directory), *command, *extra_args],
                 stdin=read_end,
@@ -208,8 +211,16 @@ class EmbeddedServer:
                 # Valkey refuses to start under a locale that is not installed.
                 env={**os.environ, "LC_ALL": "C"},
             )
+        except OSError as error:  # such as: no descriptors are left
+            self._disown()
+            _running.discard(self)
+            self.directory.rmdir()
+            raise BackendUnavailableError(
+                EMBEDDED_URL, f"{self.binary} cannot be started: {error}"
+            ) from error
         finally:
-            os.close(read_end)
+            if read_end is not None:
+                os.close(read_end)
         assert self._watcher.stdout is not None
         self._output = self._watcher.stdout
 
@@ -239,10 +250,23 @@ class EmbeddedServer:
         return BackendUnavailableError(EMBEDDED_URL, f"{self.binary} {what}:\n{log}")
 
     def _disown(self) -> None:
-        """In a forked child: the server stays the parent's."""
+        """In a forked child, where the server stays the parent's; or when there is none yet."""
         if self._write_end is not None:
             os.close(self._write_end)
             self._write_end = None
+
+
+def _need_descriptors() -> None:
+    """Python takes a lack of descriptors for the absence of binaries and directories."""
+    probes: list[int] = []
+    try:
+        while len(probes) < _DESCRIPTORS:
+            probes.append(os.open(os.devnull, os.O_RDONLY))
+    except OSError as error:
+        raise BackendUnavailableError(EMBEDDED_URL, f"no server can be started: {error}") from error
+    finally:
+        for probe in probes:
+            os.close(probe)
 
 
 def _free_port() -> int:

@@ -10,9 +10,11 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
 from loco_redis import _log as decisions
+from loco_redis._belongings import Belongings
 from loco_redis._connect import Connector
 from loco_redis._endpoint import Endpoint
 from loco_redis._grants import Grants
@@ -21,29 +23,29 @@ from loco_redis._inbox import Inbox
 from loco_redis._ledger import Ledger
 from loco_redis._outbox import Outbox
 from loco_redis._presence import Asked, Presence, register
-from loco_redis._replies import HeartbeatReply, Reply, Status, StoredConfig
+from loco_redis._replies import HeartbeatReply, ReconfigureReply, Reply, Status, StoredConfig
 from loco_redis._requests import Requests
+from loco_redis._results import Results
 from loco_redis._scripts import Command, Scripts, rid
 from loco_redis._tasks import end
 from loco_redis._waker import Waker
 from loco_redis.config import Settings
 from loco_redis.errors import (
     BackendError,
+    BackendLibraryError,
     BackendUnavailableError,
-    ConfigMismatchError,
     LocoRedisError,
     SessionExpiredError,
+    ShutdownError,
 )
-from loco_redis.governance._refusals import error_of
-from loco_redis.governance._rules import cap, packed, stored_rules
 from loco_redis.lease import BaseLease
 from loco_redis.metrics.process import figures_here
-from loco_redis.models import Agent
 
 R = TypeVar("R", bound=Reply)
 
 _UNKNOWN = "{} may have been carried out: no reply came"
 _REOPEN_PAUSE = 0.25
+_REGISTER_TIMEOUT = 1.0  # then it goes on in the background
 _CLOSE_TIMEOUT = 3.0  # for a Redis that does not answer: then the session expires by itself
 
 _log = logging.getLogger("loco_redis")
@@ -55,6 +57,8 @@ class Session:
     Attributes:
         ledger: the books of the session id that is open, or about to be.
         config: what Redis has stored.
+        unopenable: why no session can be opened until somebody helps: the scripts are gone, there
+            are too many sessions, or another version of loco-redis has taken over.
         endpoint: where it is; of an embedded server, too.
     """
 
@@ -65,13 +69,12 @@ class Session:
         self.name, self.where = settings.name, endpoint.redacted
         self.backend_timeout, self.strict = settings.backend_timeout, settings.strict
         self.loop = asyncio.get_running_loop()
-        self.scripts = Scripts(settings.name)
+        self.scripts = Scripts(settings.name, endpoint.scripts)
         self.ledger = Ledger()
         self.figures = figures_here(settings.name)
         self.requests, self.grants, self.waker = Requests(self), Grants(self), Waker(self)
-        # Of ours: an emptied server gets them again.
-        self.rules: list[Callable[[], dict[bytes, bytes]]] = []
-        self._agents: dict[str, Agent] = {}  # registered by us: restored with the session
+        self.belongings, self.results = Belongings(self), Results(self)
+        self.unopenable: LocoRedisError | None = None
         self._settings, self._endpoint = settings, endpoint
         self._opened, self._idle = asyncio.Event(), asyncio.Event()
         self._work = contextlib.AsyncExitStack()  # what aclose() ends, in reverse
@@ -89,7 +92,11 @@ class Session:
     @property
     def is_open(self) -> bool:
         """Whether Redis knows the session of `ledger`."""
-        return self._opened.is_set()
+        return self._opened.is_set() and not self.is_closing
+
+    @property
+    def is_closing(self) -> bool:
+        return self._closing is not None
 
     async def open(self) -> None:
         """Connect, subscribe, open the session in Redis, start the heartbeat.
@@ -101,8 +108,10 @@ class Session:
         """
         try:
             await self._open()
-        except BaseException:
+        except BaseException as error:
             await self.aclose()
+            if isinstance(error, OSError):  # no descriptors are left: redis-py needs some
+                raise BackendUnavailableError(self.where, str(error)) from error
             raise
 
     async def _open(self) -> None:
@@ -111,10 +120,12 @@ class Session:
         client = self._client = endpoint.async_client()
         push(endpoint.close_async, client)
         connector = Connector(client, self.scripts.keys.all[0])
-        self.outbox = Outbox(connector, self.scripts, self.where, self.grants.poll)
+        self.outbox = Outbox(connector, self.scripts, self.where, self.grants.reconnected)
         self.outbox.start()
         push(self.outbox.aclose, _CLOSE_TIMEOUT)
-        inbox = Inbox(connector, self.grants.hint, self.waker.at, self.grants.poll)
+        inbox = Inbox(
+            connector, self.grants.hint, self.waker.at, self.grants.poll, self.results.heard
+        )
         push(inbox.aclose)
         self._presence = Presence(self.scripts, self.outbox, inbox, self.where)
         await self._presence.prepare(self.backend_timeout)
@@ -123,21 +134,28 @@ class Session:
         asked = Asked.of(settings)
         self.config = await self._presence.enter(self.ledger, asked, self.backend_timeout)
         self._heartbeat = Heartbeat(
-            endpoint, self.scripts, self.config.lease, settings.max_stall, self._heard
+            endpoint,
+            self.scripts,
+            self.config.lease,
+            settings.max_stall,
+            self._heard,
+            self._library_gone,
         )
         self._heartbeat.start(self.ledger)
         push(self._heartbeat.aclose)
         await self._register_name()
+        await self._heartbeat.begun()
         self._opened.set()
         if self.strict:
             watch = self.loop.create_task(self._watch_deadline(), name="loco_redis.deadline")
             push(end, watch)
 
     async def _register_name(self) -> None:
-        """In a task of its own: redis-py may swallow a cancellation that reaches it."""
+        """In a task of its own: redis-py may swallow a cancellation that reaches it, and a pool of
+        the user's may have no connection to spare for a long time."""
         task = self.loop.create_task(register(self._client, self.name), name="loco_redis.register")
-        self._work.push_async_callback(asyncio.wait, [task])
-        await asyncio.shield(task)
+        self._work.push_async_callback(end, task)
+        await asyncio.wait([task], timeout=_REGISTER_TIMEOUT)
 
     async def _attach(self) -> Endpoint:
         attached = self._endpoint.attached()
@@ -157,7 +175,7 @@ class Session:
     def expire(self, ledger: Ledger) -> None:
         """Redis does not know the session of `ledger` (any more): its leases are lost; who waits
         will wait in the session that is opened now."""
-        if ledger is not self.ledger or self._closing:
+        if ledger is not self.ledger or self._closing or not self.is_open:
             return
         _log.warning("session %s of %r expired: opening another", ledger.session, self.name)
         self._opened.clear()
@@ -167,56 +185,30 @@ class Session:
         self._reopening = self.loop.create_task(self._reopen(), name="loco_redis.reopen")
 
     async def _reopen(self) -> None:
-        born = self.config.born
+        born, told = self.config.born, ""
         while True:
             try:
                 self.config = await self._presence.restore(
                     self.ledger, self.config, self.backend_timeout
                 )
                 break
-            except ConfigMismatchError as error:
-                _log.warning("the session of %r cannot be opened again: %s", self.name, error)
-                self.requests.fail_parked(error)
-                return
-            except BackendError as error:
-                _log.warning("opening a session of %r, trying again: %s", self.name, error)
+            except LocoRedisError as error:
+                if str(error) != told:  # once, however long it lasts
+                    told = str(error)
+                    _log.warning("opening a session of %r, trying again: %s", self.name, error)
+                if isinstance(error, BackendLibraryError) or not isinstance(error, BackendError):
+                    self.unopenable = error
+                    self.requests.fail_parked(error)
                 await asyncio.sleep(_REOPEN_PAUSE)
+        self.unopenable = None
         self._heartbeat.follow(self.ledger, self.config.lease)
         if self.config.born != born:
             await self._register_name()
-            await self._restore_rules()
+            await self.belongings.restore_rules()
         self._opened.set()
         self.requests.resume()
-        for agent in [*self._agents.values()]:
-            with contextlib.suppress(LocoRedisError):
-                await self._register(agent)
-
-    async def _restore_rules(self) -> None:
-        """The server was emptied: ours come back before anybody is let in; what others have set
-        since then stays."""
-        mine = {field: value for rules in self.rules for field, value in rules().items()}
-        for agent in self._agents.values():
-            if agent.max_concurrency is not None:
-                mine |= cap(agent.agent_id.encode(), agent.max_concurrency)
-        ledger = self.ledger
-        try:
-            known = await stored_rules(self, mine)
-            lost = {field: value for field, value in mine.items() if known[field] is None and value}
-            if lost:
-                sequence = ledger.mint()
-                command = self.scripts.govern(
-                    session=ledger.session,
-                    floor=ledger.floor,
-                    seen=ledger.seen,
-                    sequence=sequence,
-                    changes=packed(lost),
-                )
-                try:
-                    await self.outbox.send(command, self.backend_timeout)
-                finally:
-                    ledger.answered(sequence)
-        except BackendError as error:
-            _log.warning("rules of %r could not be restored: %s", self.name, error)
+        self.results.look_again()
+        await self.belongings.restore_agents()
 
     def _heard(self, ledger: Ledger, beat: HeartbeatReply) -> None:
         if ledger is not self.ledger:
@@ -224,11 +216,20 @@ class Session:
         self.grants.heard(ledger, beat)
         self.waker.at(beat.wake)
         if beat.status is Status.OK and beat.version != self.config.version:
-            self._presence.refresh(ledger, self.backend_timeout, self._reconfigured)
+            self._presence.refresh(ledger, self.backend_timeout, partial(self._refreshed, ledger))
 
-    def _reconfigured(self, config: StoredConfig) -> None:
-        decisions.reconfigured(self.name, self.config, config)
-        self.config = config
+    def _library_gone(self, ledger: Ledger, error: BackendError) -> None:
+        """Nobody can be granted a slot before an administrator has loaded it: who waits is told."""
+        if ledger is self.ledger and not self._closing:
+            self.requests.fail_waiting(error)
+
+    def _refreshed(self, ledger: Ledger, reply: ReconfigureReply) -> None:
+        self.grants.take(ledger, reply.grants)
+        if reply.status is Status.EXPIRED:
+            self.expire(ledger)
+        elif reply.config is not None and ledger is self.ledger:
+            decisions.reconfigured(self.name, self.config, reply.config)
+            self.config = reply.config
 
     async def _watch_deadline(self) -> None:
         """strict=True: bodies are cancelled as soon as their lease is uncertain."""
@@ -251,11 +252,13 @@ class Session:
         """Carry out a command that writes nothing."""
         return (await self.outbox.send(command, self.backend_timeout)).reply
 
-    async def once(self, build: Callable[..., Command[R]], **arguments: Any) -> tuple[R, str]:
+    async def once(
+        self, build: Callable[..., Command[R]], *, is_repeatable: bool = False, **arguments: Any
+    ) -> tuple[R, str]:
         """Carry out a call with a request id of its own; returns the reply and that id.
 
         An expired session is opened anew and the call made again, unless a reply was lost: then
-        nobody knows whether it ran, and SessionExpiredError says so.
+        nobody knows whether it ran, and SessionExpiredError says so; if that matters.
         """
         deadline = time.monotonic() + self.backend_timeout
         while True:
@@ -273,39 +276,29 @@ class Session:
                 self.grants.take(ledger, getattr(reply, "grants", ()))
                 return reply, rid(ledger.session, sequence)
             self.expire(ledger)
-            if retried:
+            if retried and not is_repeatable:
                 expired = SessionExpiredError(self.name, ledger.session)
                 expired.add_note(_UNKNOWN.format(command.script))
                 raise expired
-
-    async def register(self, agent: Agent) -> None:
-        await self._register(agent)
-        self._agents[agent.agent_id] = agent
-        if agent.max_concurrency is not None:
-            changes = packed(cap(agent.agent_id.encode(), agent.max_concurrency))
-            await self.once(self.scripts.govern, changes=changes)
-
-    async def _register(self, agent: Agent) -> None:
-        name = agent.agent_id.encode()
-        reply, _ = await self.once(self.scripts.register, agent=name, agent_type=agent.agent_type)
-        if reply.refusal is not None:
-            raise error_of(reply.refusal, agent.agent_id)
-
-    def forget(self, agent_id: str) -> None:
-        self._agents.pop(agent_id, None)
 
     def unavailable(self, detail: str) -> BackendUnavailableError:
         return self.outbox.unavailable(detail)
 
     async def until_open(self) -> None:
-        """Raises BackendUnavailableError after backend_timeout."""
+        """Raises BackendUnavailableError after backend_timeout, `unopenable` at once, and
+        ShutdownError as soon as it closes."""
         if self.is_open:
             return
-        try:
-            async with asyncio.timeout(self.backend_timeout):
-                await self._opened.wait()
-        except TimeoutError:
-            raise self.unavailable("no session could be opened") from None
+        if self.unopenable is not None:
+            raise self.unopenable
+        if not self.is_closing:
+            try:
+                async with asyncio.timeout(self.backend_timeout):
+                    await self._opened.wait()
+            except TimeoutError:
+                raise self.unavailable("no session could be opened") from None
+        if self.is_closing:
+            raise ShutdownError(self.name)
 
     # Holding and closing
 
@@ -313,10 +306,14 @@ class Session:
         ledger, sequence = lease._ledger, lease._grant.sequence
         ledger.leases[sequence] = lease
         ledger.entering.discard(sequence)
+        if (reason := ledger.ended.pop(sequence, None)) is not None:
+            del ledger.leases[sequence]
+            lease._lose(reason)
 
     def unhold(self, ledger: Ledger, sequence: int) -> None:
         ledger.leases.pop(sequence, None)
         ledger.entering.discard(sequence)
+        ledger.ended.pop(sequence, None)
         self.notice_idle()
 
     async def until_idle(self, timeout: float) -> int:
@@ -341,6 +338,8 @@ class Session:
             self.requests.shut_down()
             self.ledger.expire("the scheduler was closed")
             self._closing = self.loop.create_task(self._close(), name="loco_redis.close")
+            self._opened.set()  # whoever waits for that is told
+            self.results.look_again()
         await asyncio.shield(self._closing)
 
     async def _close(self) -> None:

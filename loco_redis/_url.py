@@ -70,7 +70,11 @@ def read(url: str) -> Location:
     is_unix = scheme.lower() == "unix"
     if not separator or not (is_unix or (base in _TLS and suffix in _KINDS)):
         raise _bad(url, f"unknown scheme; use one of {FORMS}")
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        # Its text would name what stands before the host, too.
+        raise _bad(url, "a host is malformed; percent-encode '[' and ']' in passwords") from None
     if "@" in parts.path + parts.query or parts.fragment:
         raise _bad(url, "percent-encode '@', '/', '?' and '#' in names and passwords")
     login, _, hosts = parts.netloc.rpartition("@")
@@ -111,6 +115,8 @@ def _read_path(url: str, kind: Kind, path: str, options: dict[str, Any]) -> str:
 
 def _read_options(url: str, login: str, query: str) -> dict[str, Any]:
     """Credentials and query parameters, cast by redis-py itself and checked by name."""
+    if {"[", "]"} & {*login}:  # an error about these would name all of it
+        raise _bad(url, "percent-encode '[' and ']' in names and passwords")
     try:
         found: dict[str, Any] = {**parse_url(f"redis://{login}{'@' * bool(login)}host?{query}")}
     except ValueError as error:

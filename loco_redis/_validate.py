@@ -7,10 +7,14 @@ from contextlib import suppress
 from numbers import Real
 from typing import Any
 
+from loco_redis._limits import LIMITS
+
 NAME_PATTERN = "[A-Za-z0-9_-]{1,64}"
 NAME_RULE = "1 to 64 characters out of A-Z a-z 0-9 _ -"
+FULL_NAME_PATTERN = f"(?:{NAME_PATTERN}/)?{NAME_PATTERN}"
+FULL_NAME_RULE = f"{NAME_RULE}, or two such names as group/name"
 
-MAX_AGENT_ID_BYTES = 512
+MAX_AGENT_ID_BYTES = LIMITS.id
 MAX_PAYLOAD_BYTES = 1 << 20
 MAX_WEIGHT = 1e9
 MAX_COST = 1e12
@@ -25,10 +29,18 @@ def shown(value: object) -> str:
 
 
 def resource_name(name: str) -> str:
-    """The name itself: it becomes part of key names, so its characters are few."""
-    if not isinstance(name, str) or not re.fullmatch(NAME_PATTERN, name):
-        raise ValueError(f"resource name must be {NAME_RULE}, got {shown(name)}")
+    """The full name itself, `name` or `group/name`: it becomes part of key names, so its
+    characters are few."""
+    if not isinstance(name, str) or not re.fullmatch(FULL_NAME_PATTERN, name):
+        raise ValueError(f"resource name must be {FULL_NAME_RULE}, got {shown(name)}")
     return name
+
+
+def group_name(group: str) -> str:
+    """The name of a group of resources."""
+    if not isinstance(group, str) or not re.fullmatch(NAME_PATTERN, group):
+        raise ValueError(f"group must be {NAME_RULE}, got {shown(group)}")
+    return group
 
 
 def agent_id(agent: str) -> bytes:
@@ -87,12 +99,16 @@ def count(what: str, value: int, low: int, high: int) -> int:
     return value
 
 
+def utf8(text: object) -> bytes | None:
+    """UTF-8 of a text; None for what is none, or holds lone surrogates."""
+    with suppress(UnicodeEncodeError):
+        return text.encode() if isinstance(text, str) else None
+    return None
+
+
 def label(what: str, value: str) -> bytes:
     """UTF-8 of a text by which figures are counted: up to 512 bytes without NUL."""
-    encoded = None
-    if isinstance(value, str):
-        with suppress(UnicodeEncodeError):
-            encoded = value.encode()
+    encoded = utf8(value)
     if encoded is None or len(encoded) > MAX_AGENT_ID_BYTES or b"\0" in encoded:
         raise ValueError(
             f"{what} must be a str of at most {MAX_AGENT_ID_BYTES} UTF-8 bytes without NUL, "

@@ -15,16 +15,19 @@ _SOONEST = 0.002  # seconds; what becomes due meanwhile is granted together
 
 class Waker:
     """A timer for a session with waiting requests: a slot is free that the resource's rate, or a
-    hold that somebody asked for, does not let anyone have yet."""
+    hold that somebody asked for, does not let anyone have yet; or a task's time will have come. Of
+    tasks of its own a session keeps the time without waiting for anything."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
         self._timer: asyncio.TimerHandle | None = None
+        self._is_own = False
 
-    def at(self, microseconds: int) -> None:
+    def at(self, microseconds: int, is_own: bool = False) -> None:
         """Look again after so long, if not sooner; 0: no need."""
         if not microseconds:
             return
+        self._is_own |= is_own
         when = self._session.loop.time() + max(microseconds / 1e6, _SOONEST)
         if self._timer is not None:
             if self._timer.when() <= when:
@@ -40,8 +43,10 @@ class Waker:
     def _look(self) -> None:
         self._timer = None
         session = self._session
-        if session.is_open and session.ledger.requests:
-            session.outbox.post(session.scripts.reap(), self._looked, session.backend_timeout)
+        if session.is_open and (session.ledger.requests or self._is_own):
+            self._is_own = False
+            command = session.scripts.reap(session=session.ledger.session)
+            session.outbox.post(command, self._looked, session.backend_timeout)
 
     def _looked(self, value: ReapReply | Exception, retried: bool) -> None:
         # The grants come as hints; what a failure misses, the heartbeat grants.

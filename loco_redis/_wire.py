@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from enum import Enum, auto
+from types import NoneType
 from typing import Any
 
 from redis.exceptions import (
@@ -16,7 +17,8 @@ from redis.exceptions import (
     TryAgainError,
 )
 
-from loco_redis._scripts import Argument, Command, Scripts
+from loco_redis._scripts import Argument, Command, Scripts, library
+from loco_redis.errors import BackendError, BackendLibraryError, BackendVersionError
 
 _MOST_HEADS = 100
 
@@ -42,7 +44,7 @@ class Framer:
 
     def _head(self, script: str, args: tuple[Argument, ...]) -> bytes:
         keys = self._scripts.keys.all
-        fixed = ("EVALSHA", self._scripts.sha(script), len(keys), *keys, *args[:2])
+        fixed = (*self._scripts.call(script), len(keys), *keys, *args[:2])
         total = len(fixed) + len(args[2:])
         return b"*%d\r\n%b" % (total, b"".join(map(_bulk, fixed)))
 
@@ -54,16 +56,38 @@ def pack(args: tuple[Argument, ...]) -> bytes:
 
 def _bulk(value: Argument) -> bytes:
     if isinstance(value, str):
-        value = value.encode()
+        value = value.encode(errors="replace")  # of what was checked; an error here would end all
     elif isinstance(value, int):
         value = b"%d" % value
     return b"$%d\r\n%b\r\n" % (len(value), value)
+
+
+# What plain commands are answered by; RESP3 has maps.
+_FORMS: dict[Argument, tuple[type, ...]] = {
+    "INFO": (bytes,),
+    "TIME": (list,),
+    "EXISTS": (list,),  # of SCRIPT
+    "HGET": (bytes, NoneType),
+    "HMGET": (list,),
+    "HGETALL": (list, dict),
+    "HSCAN": (list,),
+    "LRANGE": (list,),
+}
+
+
+def as_answered_by(command: tuple[Argument, ...], raw: Any) -> Any:
+    """The reply itself; TypeError when a command that begins like that is answered otherwise."""
+    for word in command:
+        if word in _FORMS and not isinstance(raw, _FORMS[word]):
+            raise TypeError(f"{command[0]!r} is not answered by a {type(raw).__name__}")
+    return raw
 
 
 class Diagnosis(Enum):
     """What an error reply means for the command."""
 
     NO_SCRIPT = auto()  # load it, send again
+    NO_LIBRARY = auto()  # an administrator must load it; nothing was written
     LATER = auto()  # not now or not here: reconnect, send again
     MEMORY = auto()  # the server is full; nothing was written
     FATAL = auto()
@@ -75,6 +99,9 @@ _LATER = re.compile(
 )
 
 
+# Of a server without our functions, and of one that has none at all.
+_NO_LIBRARY = re.compile(r"^(ERR )?(Function not found|unknown command .(FCALL|FUNCTION))", re.I)
+
 # MovedError is an AskError, MasterDownError a ClusterDownError.
 _LATER_ERRORS = (ReadOnlyError, AskError, ClusterDownError, TryAgainError)
 
@@ -82,8 +109,17 @@ _LATER_ERRORS = (ReadOnlyError, AskError, ClusterDownError, TryAgainError)
 def diagnose(error: ResponseError) -> Diagnosis:
     if isinstance(error, NoScriptError):
         return Diagnosis.NO_SCRIPT
+    if _NO_LIBRARY.search(str(error)):
+        return Diagnosis.NO_LIBRARY
     if isinstance(error, OutOfMemoryError) or "OOM command not allowed" in str(error):
         return Diagnosis.MEMORY
     if isinstance(error, _LATER_ERRORS) or _LATER.search(str(error)):
         return Diagnosis.LATER
     return Diagnosis.FATAL
+
+
+def library_error(where: str, error: ResponseError) -> BackendError:
+    """What to tell of a NO_LIBRARY."""
+    if "unknown" in str(error).lower():
+        return BackendVersionError(where, "below 7.0", "7.0", "for functions")
+    return BackendLibraryError(where, library().name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 from collections.abc import Callable, Coroutine, Iterable
@@ -11,6 +12,8 @@ from typing import Any, Self, TypeVar, cast
 
 from loco_redis._holding import Holding, Nested, Wish
 from loco_redis._loop_thread import LoopThread, Undo
+from loco_redis._orders import Moment
+from loco_redis.backoff import Backoff
 from loco_redis.errors import ShutdownError
 from loco_redis.lease import BaseLease, enter_context, leave_context
 from loco_redis.models import Agent, SharedResource, Task
@@ -21,7 +24,7 @@ T = TypeVar("T")
 
 
 class BlockingLease(BaseLease):
-    """What `LOCOScheduler.acquire` yields."""
+    """What `LOCOScheduler.acquire` and `serve` yield."""
 
     __slots__ = ("_run",)
 
@@ -47,7 +50,8 @@ class BlockingHolding(Holding):
         self._thread = scheduler._thread
 
     def __del__(self) -> None:
-        if self.lease is not None and not self.left:
+        is_mine = self.lease is not None and not self.shared
+        if is_mine and not self.left and not self._scheduler._guard.forked:
             self._thread.start_soon(self.leave, KeyboardInterrupt())
 
 
@@ -79,6 +83,8 @@ class BlockingAcquisition:
         if self._holding.shared:
             return
         leave_context(lease)
+        if self._scheduler._core._guard.forked:  # what was entered before is the parent's to leave
+            return
         self._scheduler._leave(self._holding, exc)
 
 
@@ -106,9 +112,10 @@ class BlockingHandle:
 class LOCOScheduler:
     """`AsyncLOCOScheduler` for code without an event loop; many threads share one.
 
-    Takes the same arguments and has the same methods, which block. What differs: the body of a lost
-    lease is not cancelled, leaving it raises LeaseLostError; callbacks run in the scheduler's
-    thread and must not block on the scheduler. Use it by `with`, or `close()` it.
+    Takes the same arguments and has the same methods, which block, but for `worker`: call `serve`
+    in as many threads as you like. What differs: the body of a lost lease is not cancelled, leaving
+    it raises LeaseLostError; callbacks run in the scheduler's thread and must not block on the
+    scheduler. Use it by `with`, or `close()` it.
     """
 
     def __init__(
@@ -132,7 +139,15 @@ class LOCOScheduler:
         return repr(self._core).replace("AsyncLOCOScheduler", "LOCOScheduler", 1)
 
     def __enter__(self) -> Self:
-        self._run(self._core.__aenter__())
+        try:
+            self._run(self._core.__aenter__())
+        except Exception:
+            if self._core._session is None:  # nobody will leave what was not entered
+                self._thread.stop()
+            raise
+        except BaseException:  # interrupted: nobody will leave what may have been opened
+            self.close()
+            raise
         return self
 
     def __exit__(
@@ -187,8 +202,47 @@ class LOCOScheduler:
         if not handle._holding.left:
             self._leave(handle._holding, error)
 
-    def submit_task(self, agent_id: str, task: Task | None = None) -> str:
-        return self._run(self._core.submit_task(agent_id, task))
+    def serve(
+        self, timeout: float | None = None, *, nested: Nested = "error"
+    ) -> BlockingAcquisition:
+        """`with scheduler.serve() as lease:`; see `AsyncLOCOScheduler.serve`."""
+        return BlockingAcquisition(self, BlockingHolding(self, Wish.any_task(timeout, nested)))
+
+    def submit_task(
+        self,
+        agent_id: str,
+        task: Task | None = None,
+        *,
+        weight: float | None = None,
+        payload: bytes | None = None,
+        delay: float | None = None,
+        not_before: Moment = None,
+        deadline: Moment = None,
+        max_attempts: int | None = None,
+        backoff: Backoff | None = None,
+        dedup_key: str | None = None,
+        result_ttl: float | None = None,
+    ) -> str:
+        """See `AsyncLOCOScheduler.submit_task`."""
+        return self._run(
+            self._core.submit_task(
+                agent_id,
+                task,
+                weight=weight,
+                payload=payload,
+                delay=delay,
+                not_before=not_before,
+                deadline=deadline,
+                max_attempts=max_attempts,
+                backoff=backoff,
+                dedup_key=dedup_key,
+                result_ttl=result_ttl,
+            )
+        )
+
+    def result(self, task_id: str, timeout: float | None = None) -> Any:
+        """See `AsyncLOCOScheduler.result`."""
+        return self._run(self._core.result(task_id, timeout))
 
     def cancel_task(self, task_id: str) -> None:
         self._run(self._core.cancel_task(task_id))
@@ -220,9 +274,10 @@ class LOCOScheduler:
         if self._core._guard.forked:
             return
         if self._thread.running:
-            self._run(self._core.aclose(), finish=True)
-            self._thread.stop()
+            with contextlib.suppress(ShutdownError):  # another thread was quicker
+                self._run(self._core.aclose(), finish=True)
         self._core._shut = self._core._closed = True
+        self._thread.end()
 
     def _enter(self, holding: Holding) -> BlockingLease:
         give_back = partial(holding.leave, KeyboardInterrupt())

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from loco_redis._endpoint import AsyncClient, Endpoint, SyncClient, resolve
-from loco_redis._validate import NAME_PATTERN, NAME_RULE, shown
+from loco_redis._validate import FULL_NAME_PATTERN, FULL_NAME_RULE, shown
 
 __all__ = ["PRESETS", "AsyncClient", "Endpoint", "Settings", "SyncClient", "resolve"]
 
@@ -35,7 +35,7 @@ class Settings(BaseModel):
     # Each description completes "<field> must be ..." in the error message.
     name: Annotated[
         str,
-        Field(pattern=f"^{NAME_PATTERN}$", description=NAME_RULE),
+        Field(pattern=f"^{FULL_NAME_PATTERN}$", description=FULL_NAME_RULE),
     ]
     capacity: Annotated[
         int | None,
@@ -80,6 +80,10 @@ class Settings(BaseModel):
         "cancel"
     )
     strict: Annotated[bool, Field(description="True or False")] = False
+    scripts: Annotated[
+        Literal["eval", "functions"] | None,
+        Field(description="'eval', 'functions', or None for LOCO_REDIS_SCRIPTS"),
+    ] = None
     backend_timeout: Annotated[float, Field(gt=0, description="a positive number of seconds")] = (
         30.0
     )

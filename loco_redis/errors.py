@@ -2,6 +2,7 @@
 
     LocoRedisError
     ├── BackpressureError        refused: as many waiters as max_waiters
+    ├── ResourceFullError        refused: no more sessions, agents, tasks or weight
     ├── PolicyViolationError     refused by a policy: access, rate, or one of your own
     │   └── BudgetExceededError      it would cost more than the agent may spend
     │       └── TenantCostExceededError    more than its tenant may spend
@@ -9,6 +10,10 @@
     ├── UnknownTenantError       no such tenant                          (also ValueError)
     ├── ShutdownError            this scheduler is closing or closed
     ├── AcquireTimeoutError      no slot within the caller's timeout     (also TimeoutError)
+    │   └── NoTaskError              serve: no task of any agent within it
+    ├── TaskFailedError          the task whose result was waited for is dead
+    │   └── TaskExpiredError         its deadline has passed
+    ├── ResultNotKeptError       the task was submitted without result_ttl
     ├── EvictedError             an operator cancelled the waiting request
     ├── LeaseLostError           the slot was taken back while it was held
     ├── SessionExpiredError      Redis no longer knows this process
@@ -23,10 +28,20 @@
     ├── TaskAliveError           the task to be queued again is not dead
     ├── ReentrantAcquireError    nested acquire in one task context would deadlock
     ├── ForkedError              used in a child of the process that opened it
+    ├── NoBackendError           a router has no backend that may be used now
+    ├── BackendFailure           raised by users: a backend of a router has failed
+    ├── PlanError                a plan that cannot be run                (also ValueError)
+    ├── PlanFailedError          a plan has ended without success
+    ├── UnknownPlanError         no such plan                            (also ValueError)
+    ├── ContextFullError         a shared context may hold no more
+    ├── ContextContendedError    others were faster each time a shared value was to be changed
+    ├── ConfigFileError          a configuration file cannot be used      (also ValueError)
+    ├── ReplyTimeoutError        no reply to a message within its timeout (also TimeoutError)
     └── BackendError             Redis itself
         ├── BackendUnavailableError    not reachable within backend_timeout
         ├── BackendMemoryError         out of memory; nothing was written
         ├── BackendPermissionError     the ACL user lacks a right
+        ├── BackendLibraryError        scripts="functions", and their library is not loaded
         └── BackendVersionError        older than the oldest supported server
 
 Bad arguments are plain `ValueError`s, raised before anything is sent. An unknown outcome (a reply
@@ -65,6 +80,20 @@ class BackpressureError(LocoRedisError):
         super().__init__(
             f"{name!r} has {waiters} waiters and max_waiters={max_waiters}: "
             "retry later, shed load, or raise max_waiters"
+        )
+
+
+class ResourceFullError(LocoRedisError):
+    """There may be no more of it (docs/security.md, Limits); what was asked for left no trace."""
+
+    def __init__(self, what: str, most: int) -> None:
+        self.what, self.most = what, most
+        super().__init__(
+            f"one agent may have no more {what} queued than {most}: finish or cancel some, or give "
+            "its tasks smaller weights"
+            if what == "weight"
+            else f"a resource may have no more {what} than {most}: finish or remove some, find out "
+            "which client makes them, or use another resource"
         )
 
 
@@ -146,6 +175,39 @@ class AcquireTimeoutError(LocoRedisError, TimeoutError):
             f"no slot of {name!r} for agent {agent_id!r} within {timeout:g} s: "
             "the request was withdrawn"
         )
+
+
+class NoTaskError(AcquireTimeoutError):
+    """`serve` found no task of any agent, or no slot for one, within its timeout."""
+
+    def __init__(self, name: str, agent_id: str, timeout: float) -> None:
+        super().__init__(name, agent_id, timeout)
+        self.args = (f"no task of any agent, or no slot of {name!r}, within {timeout:g} s",)
+
+
+class TaskFailedError(LocoRedisError):
+    """The durable task whose result was waited for is dead; `reason` is how it failed last."""
+
+    def __init__(self, task_id: str, reason: str) -> None:
+        self.task_id, self.reason = task_id, reason
+        super().__init__(
+            f"task {task_id} is dead ({reason}): `loco-redis requeue {task_id}` tries it again"
+        )
+
+
+class TaskExpiredError(TaskFailedError):
+    """Its deadline passed before it was done."""
+
+    def __init__(self, task_id: str) -> None:
+        super().__init__(task_id, "its deadline passed before it was done")
+
+
+class ResultNotKeptError(LocoRedisError):
+    """The durable task was submitted without `result_ttl`: no result of it will be kept."""
+
+    def __init__(self, task_id: str) -> None:
+        self.task_id = task_id
+        super().__init__(f"no result of task {task_id} is kept: submit it with result_ttl=seconds")
 
 
 class EvictedError(LocoRedisError):
@@ -311,7 +373,7 @@ class BackendPermissionError(BackendError):
         self.where, self.command = where, command
         super().__init__(
             f"Redis at {where} does not let this user run {command}: {detail} "
-            "(ask for the right, or give --redis another user)"
+            "(grant it, see docs/security.md, or use another user)"
         )
 
 
@@ -326,12 +388,128 @@ class BackendMemoryError(BackendError):
         )
 
 
-class BackendVersionError(BackendError):
-    """The server is too old for the scripts."""
+class BackendLibraryError(BackendError):
+    """The server lacks the function library of this version of loco-redis; nothing was written."""
 
-    def __init__(self, where: str, found: str, needed: str = "6.2") -> None:
+    def __init__(self, where: str, library: str) -> None:
+        self.where, self.library = where, library
+        super().__init__(
+            f"Redis at {where} has no function library {library}, which this version of "
+            "loco-redis needs: an administrator loads it by `loco-redis functions load`"
+        )
+
+
+class BackendVersionError(BackendError):
+    """The server is too old for the scripts, or for what `why` says."""
+
+    def __init__(self, where: str, found: str, needed: str = "6.2", why: str = "") -> None:
         self.where, self.found, self.needed = where, found, needed
         super().__init__(
-            f"Redis at {where} is version {found}, {needed} or newer is needed: upgrade it, "
-            "or use Valkey"
+            f"Redis at {where} is version {found}, {needed} or newer is needed"
+            f"{why and ' '}{why}: upgrade it, or use Valkey"
+        )
+
+
+class PlanError(LocoRedisError, ValueError):
+    """A plan, one of its steps, or what it is run with, is not as it must be; nothing was done."""
+
+    def __init__(self, detail: str) -> None:
+        self.detail = detail
+        super().__init__(detail)
+
+
+class PlanFailedError(LocoRedisError):
+    """A plan has ended, in state "failed" or "cancelled". `result`, a PlanResult, has what its
+    steps gave until then."""
+
+    result: Any = None
+
+    def __init__(self, plan_id: str, state: str, detail: str) -> None:
+        self.plan_id, self.state, self.detail = plan_id, state, detail
+        super().__init__(
+            f"plan {plan_id!r} has {'failed' if state == 'failed' else f'been {state}'}: {detail} "
+            "(mend the cause and run it under another id)"
+        )
+
+
+class UnknownPlanError(LocoRedisError, ValueError):
+    """Nothing is stored of this plan."""
+
+    def __init__(self, plan_id: str, where: str) -> None:
+        self.plan_id, self.where = plan_id, where
+        super().__init__(
+            f"there is no plan {plan_id!r} at {where}: nobody has run it, or it ended longer ago "
+            "than its ttl (see `loco-redis plan list`)"
+        )
+
+
+class NoBackendError(LocoRedisError):
+    """No backend of a router may be used now. `retry_after`: seconds until the next breaker lets a
+    probe through; None: not known."""
+
+    def __init__(self, name: str, excluded: int, broken: int, retry_after: float | None) -> None:
+        self.name, self.excluded, self.broken = name, excluded, broken
+        self.retry_after = retry_after
+        when = "later" if retry_after is None else f"in {retry_after:.3g} s"
+        super().__init__(
+            f"no backend of router {name!r} may be used: {excluded} excluded or tried, {broken} "
+            f"broken: try again {when}, or add a backend"
+        )
+
+
+class BackendFailure(LocoRedisError):
+    """Raise it in the body of a route: the backend has failed, which counts against it. `status` is
+    the HTTP status, `retry_after` the seconds for which it asks to be left alone."""
+
+    def __init__(
+        self, detail: str, status: int | None = None, retry_after: float | None = None
+    ) -> None:
+        self.detail, self.status, self.retry_after = detail, status, retry_after
+        super().__init__(detail)
+
+
+class ContextFullError(LocoRedisError):
+    """The write would make a shared context too large; nothing of it was done."""
+
+    def __init__(self, context: str, what: str, found: int, most: int) -> None:
+        self.context, self.what, self.found, self.most = context, what, found, most
+        super().__init__(
+            f"shared context {context!r} would have {found} {what}, at most {most} are allowed: "
+            "delete some, or spread them over several contexts"
+        )
+
+
+class ContextContendedError(LocoRedisError):
+    """Each time a value was to be changed somebody else had changed it meanwhile."""
+
+    def __init__(self, context: str, key: str, attempts: int) -> None:
+        self.context, self.key, self.attempts = context, key, attempts
+        super().__init__(
+            f"{key!r} of shared context {context!r} was changed by others {attempts} times in a "
+            "row: try again later, allow more attempts, or spread it over several keys"
+        )
+
+
+class ConfigFileError(LocoRedisError, ValueError):
+    """A configuration file cannot be used. `complaints` has a line for each thing that is wrong,
+    which begins with `file:line:column:`."""
+
+    def __init__(self, path: str, complaints: list[str]) -> None:
+        self.path = path
+        super().__init__("\n".join(complaints))
+
+    @property
+    def complaints(self) -> list[str]:
+        return str(self).split("\n")
+
+
+class ReplyTimeoutError(LocoRedisError, TimeoutError):
+    """No reply to a message within the caller's timeout. One that nobody had begun to handle has
+    been taken back, unless it was sent with a key."""
+
+    def __init__(self, agent_id: str, task_id: str) -> None:
+        self.agent_id, self.task_id = agent_id, task_id
+        super().__init__(
+            f"no reply of agent {agent_id!r} to message {task_id} within the timeout: allow more "
+            "time, or see whether a process serves (`loco-redis top`)"
         )

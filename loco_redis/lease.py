@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -12,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 from loco_redis import _validate as validate
 from loco_redis._ledger import Ledger
 from loco_redis._listeners import listeners, tell
+from loco_redis._orders import Outcome, done, failed, put_off
 from loco_redis._replies import Grant, Status
 from loco_redis._scripts import rid
+from loco_redis.backoff import Backoff
 from loco_redis.errors import LeaseLostError
 from loco_redis.models import Task, attribution
 
@@ -37,6 +40,7 @@ class BaseLease:
         "_grant",
         "_interruption",
         "_ledger",
+        "_outcome",
         "_reason",
         "_session",
         "_spent",
@@ -61,6 +65,7 @@ class BaseLease:
         self._body: asyncio.Task[Any] | None = None  # what to cancel when the lease is lost
         self._cancelling = 0
         self._interruption = ""  # why the body was cancelled by us
+        self._outcome: Outcome | None = None  # of its durable task, where that is not just done
         self._spent = (0.0, 0)  # cost and tokens of the calls that adapters made inside it
 
     def __repr__(self) -> str:
@@ -143,6 +148,50 @@ class BaseLease:
     @property
     def released(self) -> bool:
         return self._state is _State.RELEASED
+
+    def complete(self, value: Any = None) -> None:
+        """The durable task is done when this lease ends, with this result: a JSON value or bytes,
+        up to 1 MiB, kept for the task's `result_ttl`. Nothing goes to Redis before that.
+
+        Raises:
+            ValueError: a value that is neither, or too large.
+            RuntimeError: the lease has been released, or serves no durable task.
+        """
+        self._must_serve("complete")
+        self._outcome = done(value)
+
+    def fail(self, error: BaseException | str, retry_in: float | None = None) -> None:
+        """The durable task has failed. When this lease ends it is put back, for `retry_in` seconds
+        from then (None: by its back-off), or is dead if it has used up its attempts.
+
+        Raises:
+            ValueError: `retry_in` is no number of seconds from 0 to ten years.
+            RuntimeError: as of `complete`.
+        """
+        self._must_serve("fail")
+        if retry_in is None:
+            retry_in = (self.task.backoff or Backoff()).delay(self.task.attempt)
+        self._outcome = failed(error, retry_in)
+
+    def _failed(self, error: BaseException) -> None:
+        """The body of `serve` has raised. One that was cancelled is not to blame: whoever serves
+        the task next has all of its attempts left."""
+        if self._grant.task_id is not None:
+            if isinstance(error, Exception):
+                self.fail(error)
+            else:
+                self._outcome = put_off()
+
+    def _put_off(self, delay: float) -> None:
+        """Nobody here can serve it: somebody else may, after so many seconds."""
+        self._must_serve("put off")
+        self._outcome = put_off(delay)
+
+    def _must_serve(self, what: str) -> None:
+        if self.released:
+            raise RuntimeError(f"the lease has been released: {what} its task before")
+        if self._grant.task_id is None:
+            raise RuntimeError(f"this lease serves no durable task: there is nothing to {what}")
 
     async def _settle(self, cost: float, tokens: int | None) -> None:
         units = validate.cost(cost)
@@ -231,6 +280,8 @@ class Lease(BaseLease):
 
 #: The leases held in this context; child tasks inherit it.
 _held: ContextVar[tuple[BaseLease, ...]] = ContextVar("loco_redis_held", default=())
+# A forked child holds nothing of what its parent holds, and may acquire in a scheduler of its own.
+os.register_at_fork(after_in_child=lambda: _held.set(()))
 
 
 def held_here(session: Session) -> BaseLease | None:

@@ -12,6 +12,7 @@ from enum import Enum
 from typing import Any
 
 from loco_redis import _validate as validate
+from loco_redis.backoff import Backoff
 
 _BODY_VERSION = b"1"
 _MAX_META_BYTES = 64 << 10
@@ -33,7 +34,7 @@ class Agent:
 
     def __post_init__(self) -> None:
         validate.agent_id(self.agent_id)
-        _text("agent_type", self.agent_type)
+        _word("agent_type", self.agent_type)
         validate.whole("max_concurrency", self.max_concurrency, 0)
 
 
@@ -48,9 +49,11 @@ class SharedResource:
             grant waits until there is a slot and both allow it.
         rpm_burst, tpm_burst: how much of it may come at once; by default a second's requests and
             six seconds' tokens.
+        group: resources of one group live in one slot of a cluster, so that several of them can
+            be acquired at once (`ResourcePool`). `SharedResource("g/gpu")` says it in one word.
 
     Raises:
-        ValueError: a name outside [A-Za-z0-9_-]{1,64}, a negative number.
+        ValueError: a name or group outside [A-Za-z0-9_-]{1,64}, a negative number.
     """
 
     name: str
@@ -59,9 +62,19 @@ class SharedResource:
     tpm: int | None = None
     rpm_burst: int | None = None
     tpm_burst: int | None = None
+    group: str | None = None
 
     def __post_init__(self) -> None:
-        validate.resource_name(self.name)
+        group, slash, name = validate.resource_name(self.name).partition("/")
+        if slash:
+            if self.group not in (None, group):
+                raise ValueError(
+                    f"two groups, {group!r} and {validate.shown(self.group)}: give one"
+                )
+            object.__setattr__(self, "name", name)
+            object.__setattr__(self, "group", group)
+        if self.group is not None:
+            validate.group_name(self.group)
         capacity = self.capacity
         if capacity is not None and (
             isinstance(capacity, bool) or not isinstance(capacity, int) or capacity < 0
@@ -79,6 +92,11 @@ class SharedResource:
             if rate and burst is None:
                 object.__setattr__(self, f"{name}_burst", max(1, rate // share))
 
+    @property
+    def full_name(self) -> str:
+        """`group/name`, or the name where there is no group: what is shown, and asked for."""
+        return self.name if self.group is None else f"{self.group}/{self.name}"
+
 
 @dataclass(frozen=True, slots=True)
 class Task:
@@ -91,6 +109,8 @@ class Task:
         task_type: a label, e.g. "anthropic:sonnet".
         payload: up to 1 MiB for whoever serves a durable task; never logged.
         max_attempts: a durable task is listed as dead after so many starts; 0 = no limit.
+        backoff: how long a durable task that failed waits for its next attempt; None: from 1 s to
+            300 s, doubling, with full jitter.
         labels: security labels of its data, such as {"input": SecurityLabel.INTERNAL}.
         session_id, team, workflow, model: whom its cost is attributed to.
         task_id, attempt: of a durable task, filled in by the scheduler; attempts count from 1.
@@ -112,12 +132,18 @@ class Task:
     attempt: int = 0
     cost: float | None = None
     tokens: int | None = None
+    backoff: Backoff | None = None
 
     def __post_init__(self) -> None:
         validate.weight(self.weight)
         if self.cost is not None:
             validate.cost(self.cost)
         validate.whole("tokens", self.tokens, 0)
+        if self.backoff is not None and not isinstance(self.backoff, Backoff):
+            raise ValueError(
+                "backoff must be a Backoff, such as Backoff(base=1.0, cap=300.0), "
+                f"got {validate.shown(self.backoff)}"
+            )
         object.__setattr__(self, "payload", validate.payload(self.payload))
         attempts = self.max_attempts
         if not (type(attempts) is int and 0 <= attempts <= _MAX_ATTEMPTS):
@@ -154,7 +180,8 @@ def _text(name: str, value: object) -> None:
 def _word(name: str, value: object) -> None:
     """Texts that figures are kept by."""
     _text(name, value)
-    if len(str(value).encode(errors="replace")) > 512 or set(str(value)) & {"\0", "\x1f"}:
+    encoded = validate.utf8(value)
+    if encoded is None or len(encoded) > 512 or {0, 0x1F} & {*encoded}:
         raise ValueError(
             f"{name} must have at most 512 UTF-8 bytes and no NUL or unit separator, "
             f"got {validate.shown(value)}"
@@ -199,6 +226,8 @@ def encode_body(task: Task) -> bytes:
     meta |= {
         name: value for name in ("cost", "tokens") if (value := getattr(task, name)) is not None
     }
+    if task.backoff is not None:
+        meta["backoff"] = [task.backoff.base, task.backoff.cap]
     if task.payload is not None:
         meta["payload"] = 1
     if not meta:
@@ -213,12 +242,18 @@ def encode_body(task: Task) -> bytes:
 
 
 def decode_body(body: bytes, task: Task) -> Task:
-    """`task` with what `encode_body` wrote. Raises ValueError for a newer version's body."""
+    """`task` with what `encode_body` wrote. Raises ValueError for a newer version's body, and for
+    one that nobody of ours has written."""
     if not body:
         return task
     if body[:1] != _BODY_VERSION:
         raise ValueError(f"task {task.task_id} was written by a newer version: upgrade loco-redis")
     head, _, payload = body[1:].partition(b"\n")
-    meta = json.loads(head)
-    has_payload = meta.pop("payload", 0)
-    return replace(task, payload=payload if has_payload else None, **meta)
+    try:
+        meta = json.loads(head)
+        has_payload = meta.pop("payload", 0)
+        if (waits := meta.pop("backoff", None)) is not None:
+            meta["backoff"] = Backoff(*waits)
+        return replace(task, payload=payload if has_payload else None, **meta)
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(f"the body of task {task.task_id} cannot be read: {error}") from None

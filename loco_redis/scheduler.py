@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Any, Self
 
 from loco_redis import _log as decisions
 from loco_redis import _validate as validate
@@ -14,14 +15,19 @@ from loco_redis._endpoint import AsyncClient, resolve
 from loco_redis._fork import ForkGuard
 from loco_redis._holding import Completed, Holding, Nested, Started, Wish
 from loco_redis._open import open_schedulers
+from loco_redis._orders import Moment, packed_order, value_of
 from loco_redis._presence import Asked
 from loco_redis._replies import Status
 from loco_redis._session import Session
+from loco_redis.backoff import Backoff
 from loco_redis.config import Settings
 from loco_redis.errors import (
     AgentBusyError,
     ConfigConflictError,
+    ResultNotKeptError,
     ShutdownError,
+    TaskExpiredError,
+    TaskFailedError,
     TaskRunningError,
     UnknownAgentError,
     UnknownTaskError,
@@ -40,6 +46,9 @@ from loco_redis.metrics import SchedulerMetrics
 from loco_redis.models import Agent, SharedResource, Task, encode_body, given
 from loco_redis.operations import Operations
 from loco_redis.snapshots import AgentSnapshot, Snapshot
+
+if TYPE_CHECKING:
+    from loco_redis.orchestration.worker import Handler, Worker
 
 
 class AsyncLOCOScheduler:
@@ -61,6 +70,8 @@ class AsyncLOCOScheduler:
         on_lost: "cancel" the body of a lost lease by LeaseLostError, or only "warn".
         strict: cancel as soon as the lease is uncertain, not only when Redis says it is lost.
         backend_timeout: seconds to try for when Redis does not answer.
+        scripts: "eval", or "functions" for a user who may not run scripts of its own: an
+            administrator has loaded them (docs/security.md). None: LOCO_REDIS_SCRIPTS, else "eval".
         on_task_started: called with the lease before the body runs; may be async.
         on_task_completed: called with the lease and the body's exception or None.
         budget: what agents may spend; `scheduler.budget` reads and changes it.
@@ -90,6 +101,7 @@ class AsyncLOCOScheduler:
         on_lost: str = "cancel",
         strict: bool = False,
         backend_timeout: float = 30.0,
+        scripts: str | None = None,
         on_task_started: Started | None = None,
         on_task_completed: Completed | None = None,
         budget: BudgetPolicy | BudgetManager | None = None,
@@ -110,7 +122,7 @@ class AsyncLOCOScheduler:
                 f"got {validate.shown(resource)}"
             )
         self._settings = Settings.of(
-            name=resource.name,
+            name=resource.full_name,
             capacity=resource.capacity,
             optimize_for=optimize_for,
             alpha=alpha,
@@ -120,6 +132,7 @@ class AsyncLOCOScheduler:
             on_lost=on_lost,
             strict=strict,
             backend_timeout=backend_timeout,
+            scripts=scripts,
             rpm=resource.rpm,
             rpm_burst=resource.rpm_burst,
             tpm=resource.tpm,
@@ -128,10 +141,10 @@ class AsyncLOCOScheduler:
             auto_tune=auto_tune,
             events=events,
         )
-        self._endpoint = resolve(redis)
+        self._endpoint = resolve(redis, scripts)
         self._on_started, self._on_completed = on_task_started, on_task_completed
         self._cancels = on_lost == "cancel"
-        self._guard = ForkGuard(resource.name)
+        self._guard = ForkGuard(resource.full_name)
         self._opening = asyncio.Lock()
         self._session: Session | None = None
         self._shut = False  # no new work
@@ -238,39 +251,137 @@ class AsyncLOCOScheduler:
         Raises:
             LeaseLostError: the first time, if the lease was lost (`on_lost="cancel"`).
         """
+        self._guard.check()
         if handle._holding.left:
             return
         await handle._holding.leave(error)
         if handle.lease.lost and error is None and self._cancels:
             raise handle.lease._error()
 
+    def serve(self, timeout: float | None = None, *, nested: Nested = "error") -> Acquisition:
+        """`async with scheduler.serve() as lease:` waits for a slot *and* for the durable task that
+        L(i) puts first over all agents with queued tasks; `lease.agent_id` and `lease.task` say
+        what it is. `lease.complete(value)` keeps a result. A body that raises has failed: the task
+        is tried again after its back-off, or is dead after `max_attempts`. At least once: a holder
+        that died may have done all of it, so give `lease.token` to whatever it writes to.
+
+        Args:
+            timeout: seconds to wait.
+
+        Raises:
+            ValueError: at once, for bad arguments. When entered: NoTaskError after the timeout, and
+            otherwise as `acquire`.
+        """
+        return Acquisition(self, Wish.any_task(timeout, nested))
+
     # Durable tasks
 
-    async def submit_task(self, agent_id: str, task: Task | None = None) -> str:
-        """Queue a task that outlives this process; returns its id. `acquire(agent_id)` serves it,
-        here or elsewhere."""
+    async def submit_task(
+        self,
+        agent_id: str,
+        task: Task | None = None,
+        *,
+        weight: float | None = None,
+        payload: bytes | None = None,
+        delay: float | None = None,
+        not_before: Moment = None,
+        deadline: Moment = None,
+        max_attempts: int | None = None,
+        backoff: Backoff | None = None,
+        dedup_key: str | None = None,
+        result_ttl: float | None = None,
+    ) -> str:
+        """Queue a task that outlives this process; returns its id. `serve` serves it, here or
+        elsewhere, and `acquire(agent_id)` does.
+
+        Args:
+            weight, payload, max_attempts, backoff: as of `Task`, in place of the task's own.
+            delay, not_before: it joins its queue after so many seconds, or at that moment (a
+                datetime with a time zone, or seconds since the epoch, by the server's clock).
+            deadline: it is dead if it is not done by then: seconds from now, or a datetime.
+            dedup_key: while a task with this key lives or its result is kept, nothing is queued
+                and that task's id is returned.
+            result_ttl: seconds for which its result is kept for `result`; None keeps none.
+
+        Raises:
+            ValueError: bad arguments.
+            PolicyViolationError, ResourceFullError, ShutdownError, BackendError.
+        """
         agent, task = validate.agent_id(agent_id), task or Task()
+        said = {
+            "weight": weight,
+            "payload": payload,
+            "max_attempts": max_attempts,
+            "backoff": backoff,
+        }
+        if given_too := {name: value for name, value in said.items() if value is not None}:
+            task = replace(task, **given_too)  # type: ignore[arg-type]
+        order = packed_order(
+            delay=delay,
+            not_before=not_before,
+            deadline=deadline,
+            dedup_key=dedup_key,
+            result_ttl=result_ttl,
+        )
         body = encode_body(task)
         session = await self._use()
         if self.enforcer is not None:
             await self.enforcer.check_custom(agent_id, task)
-        reply, task_id = await session.once(
+        reply, _ = await session.once(
             session.scripts.submit,
             agent=agent,
             weight=validate.weight(task.weight),
             max_attempts=task.max_attempts,
             body=body,
             given=given(task),
+            order=order,
         )
         if reply.refusal is not None:
             error = error_of(reply.refusal, agent_id)
             decisions.refused(self.name, agent_id, error)
             raise error
-        decisions.submitted(self.name, agent_id, task_id, task.weight)
-        return task_id
+        session.waker.at(reply.wake, is_own=True)
+        decisions.submitted(self.name, agent_id, reply.task_id, task.weight)
+        return reply.task_id
+
+    async def result(self, task_id: str, timeout: float | None = None) -> Any:
+        """What `lease.complete` was given for a task that was submitted with `result_ttl`, once it
+        is done, wherever that is; None where it was done without a value.
+
+        Args:
+            timeout: seconds to wait.
+
+        Raises:
+            TaskFailedError: it is dead; TaskExpiredError: its deadline has passed.
+            ResultNotKeptError: it was submitted without `result_ttl`.
+            UnknownTaskError: it was cancelled, never was, or its result is kept no more.
+            TimeoutError: not within the timeout; it may still be done.
+            ShutdownError, BackendError.
+        """
+        session = await self._connected()
+        reply = await session.results.of(validate.label("task_id", task_id).decode(), timeout)
+        if reply.status is Status.NO_RESULT:
+            raise ResultNotKeptError(task_id)
+        if reply.status is not Status.OK:
+            raise UnknownTaskError(task_id)
+        if reply.kind == "c":
+            return value_of(reply.value)
+        if reply.kind == "x":
+            raise TaskExpiredError(task_id)
+        reason = reply.value.decode(errors="replace") or "its holders died"
+        raise TaskFailedError(task_id, reason)
+
+    def worker(
+        self, handlers: Mapping[str, Handler], *, concurrency: int = 8, grace: float = 30.0
+    ) -> Worker:
+        """`await scheduler.worker({"agent": handler}).run()` serves tasks until it is stopped; see
+        `orchestration.worker`."""
+        from loco_redis.orchestration.worker import Worker
+
+        return Worker(self, handlers, concurrency=concurrency, grace=grace)
 
     async def cancel_task(self, task_id: str) -> None:
-        """Take a queued or dead task away.
+        """Take a task away that does not run: a queued, delayed or dead one.
 
         Raises:
             UnknownTaskError: it is done, cancelled, or never was.
@@ -288,7 +399,7 @@ class AsyncLOCOScheduler:
     async def register_agent(self, agent: Agent) -> None:
         """Make an agent known while it has nothing queued; again to change its type."""
         session = await self._use()
-        await session.register(agent)
+        await session.belongings.register(agent)
 
     async def unregister_agent(self, agent_id: str) -> None:
         """Forget an agent.
@@ -304,7 +415,7 @@ class AsyncLOCOScheduler:
             raise UnknownAgentError(agent_id)
         if reply.status is Status.AGENT_BUSY:
             raise AgentBusyError(agent_id)
-        session.forget(agent_id)
+        session.belongings.forget(agent_id)
 
     async def get_agent(self, agent_id: str) -> AgentSnapshot:
         """The agent as it is now. Raises UnknownAgentError."""
@@ -457,16 +568,16 @@ class AsyncLOCOScheduler:
             if self._session is None:
                 session = Session(self._settings, self._endpoint)
                 await session.open()
-                self._session = session
                 try:
-                    await asyncio.gather(*map(session.register, self._agents))
+                    await asyncio.gather(*map(session.belongings.register, self._agents))
                     parts = (self.budget, self.enforcer, self.trust_scorer, self.slo)
                     for part in parts:
                         if part is not None:
                             await part._install(session)
                 except BaseException:
-                    self._session = None
                     await session.aclose()
                     raise
+                # Not before: who used it meanwhile would lose it with a caller who is cancelled.
+                self._session = session
                 open_schedulers.add(self)
             return self._session

@@ -66,7 +66,7 @@ class TaskSnapshot:
     """A durable task at one moment.
 
     Attributes:
-        state: "queued", "running" or "dead".
+        state: "queued", "delayed", "running" or "dead".
         age: ticks since it was submitted; a dead one's, too.
         attempt: starts so far; max_attempts: 0 for no limit.
         has_payload: whether anything is stored beside it: a payload, labels, attribution.
@@ -107,10 +107,12 @@ class Snapshot:
         born, server_time: seconds since the epoch by the server's clock: when the scheduler was
             first opened, and now.
         held, waiting: slots held and requests waiting; peak: most slots ever held at once.
+        serving: requests that wait for a task of any agent: workers with nothing to do.
         granted, released, reclaimed: counters since the scheduler exists.
         competing, registered: agents with something queued, and agents registered.
         live_sessions: scheduler objects with a session.
-        durable_tasks: queued, running and dead; dead_tasks: those that used up their attempts.
+        durable_tasks: queued, delayed, running and dead; dead_tasks: those that used up their
+            attempts or missed their deadlines; delayed_tasks: those whose time has not come.
         effective_capacity: what may be held at present: less than capacity after a `throttled`,
             0 while paused.
         paused_for: seconds for which nothing is granted, because a holder was throttled.
@@ -141,6 +143,7 @@ class Snapshot:
     server_time: float
     held: int
     waiting: int
+    serving: int
     peak: int
     granted: int
     released: int
@@ -150,6 +153,7 @@ class Snapshot:
     live_sessions: int
     durable_tasks: int
     dead_tasks: int
+    delayed_tasks: int
     effective_capacity: int
     paused_for: float
     requests_left: float
@@ -175,3 +179,29 @@ class Snapshot:
     @property
     def available_slots(self) -> int:
         return max(0, self.capacity - self.held)
+
+    def desired_workers(
+        self,
+        *,
+        slo: float = 30.0,
+        concurrency: int = 8,
+        min: int = 0,
+        max: int | None = None,
+        requests: bool = False,
+    ) -> int:
+        """How many workers, each doing `concurrency` tasks at once, this look asks for to work off
+        what is queued within `slo` seconds; see `orchestration.scaling`, also for a better figure
+        from several looks.
+
+        Args:
+            min, max: bounds; None: only the slots.
+            requests: whether waiting requests and the leases of `acquire` count, too.
+
+        Raises:
+            ValueError: bad arguments.
+        """
+        # Built on top of the values of this module.
+        from loco_redis.orchestration.scaling import Load, desired_workers
+
+        load = Load.of(self, requests=requests)
+        return desired_workers(load, slo=slo, concurrency=concurrency, min=min, max=max)

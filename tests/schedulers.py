@@ -54,7 +54,8 @@ class Schedulers:
         invariants.check(self.dump())
         if self.at_rest:
             invariants.check_at_rest(self.dump())
-        assert background_work() == []
+        left = background_work()
+        assert left == [], f"left running: {left}"
 
 
 def dump_of(server: Server) -> dump.Dump:

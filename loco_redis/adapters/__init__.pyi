@@ -1,11 +1,12 @@
 """The public names; `__init__.py` imports each from here when it is first used."""
 
-from ._passage import ProviderError
+from ._calls.passage import ProviderError
 from .anthropic import AnthropicAdapter
 from .openai import OpenAIAdapter
 from .prices import Pricing, estimate
 from .transport import AsyncScheduledTransport, ScheduledTransport
 from .usage import Usage
+from .vanilla import VanillaAdapter
 from .weights import Estimate
 
 __all__ = [
@@ -17,5 +18,6 @@ __all__ = [
     "ProviderError",
     "ScheduledTransport",
     "Usage",
+    "VanillaAdapter",
     "estimate",
 ]

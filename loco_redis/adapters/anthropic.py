@@ -10,12 +10,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from loco_redis._extras import need
-from loco_redis.adapters._adapter import Adapter, for_agent, is_async, wrong_client
-from loco_redis.adapters._call import AGENT_HEADER, Call, CallOptions
-from loco_redis.adapters._exchange import exchange, exchange_async
-from loco_redis.adapters._formats import format_of
-from loco_redis.adapters._passage import BlockingPassage, Passage
-from loco_redis.adapters._schedulers import Given, async_scheduler, blocking_scheduler
+from loco_redis.adapters._calls.adapter import Adapter, for_agent, is_async, wrong_client
+from loco_redis.adapters._calls.call import CallOptions
+from loco_redis.adapters._calls.exchange import exchange, exchange_async
+from loco_redis.adapters._calls.formats import format_of
+from loco_redis.adapters._calls.http_call import AGENT_HEADER, HTTPCall
+from loco_redis.adapters._calls.schedulers import Given, async_scheduler, blocking_scheduler
 
 
 class AnthropicAdapter(Adapter):
@@ -53,15 +53,15 @@ class _Requests:
         self._options, self._omit = options, omit
         self._default = _agent_in(client.default_headers)
 
-    def call(self, request: Any) -> Call | None:
+    def call(self, request: Any) -> HTTPCall | None:
         """None for what takes no slot."""
         wire = format_of(request.url.partition("?")[0])
         if wire is None or request.method.upper() != "POST":
             return None
         body = request.json if isinstance(request.json, Mapping) else {}
-        return Call(self._options, wire, body, _agent_in(request.headers) or self._default)
+        return HTTPCall(self._options, wire, body, _agent_in(request.headers) or self._default)
 
-    def to_send(self, request: Any, call: Call | None) -> Any:
+    def to_send(self, request: Any, call: HTTPCall | None) -> Any:
         headers = {k: v for k, v in request.headers.items() if k.lower() != AGENT_HEADER}
         headers[AGENT_HEADER] = self._omit
         if call is None:
@@ -83,9 +83,8 @@ def _async_middleware(scheduler: Given, requests: _Requests) -> Callable[..., An
         call = requests.call(request)
         if call is None:
             return await call_next(requests.to_send(request, None))
-        passage = Passage(chosen(), call)
         return await exchange_async(
-            passage, lambda: call_next(requests.to_send(request, call)), _http
+            chosen(), call, lambda: call_next(requests.to_send(request, call)), _http
         )
 
     return scheduled
@@ -98,8 +97,7 @@ def _middleware(scheduler: Given, requests: _Requests) -> Callable[..., Any]:
         call = requests.call(request)
         if call is None:
             return call_next(requests.to_send(request, None))
-        passage = BlockingPassage(chosen(), call)
-        return exchange(passage, lambda: call_next(requests.to_send(request, call)), _http)
+        return exchange(chosen(), call, lambda: call_next(requests.to_send(request, call)), _http)
 
     return scheduled
 

@@ -6,8 +6,8 @@ from __future__ import annotations
 from typing import Any
 
 from loco_redis._extras import need
-from loco_redis.adapters._adapter import Adapter, for_agent, is_async, wrong_client
-from loco_redis.adapters._http import module_of
+from loco_redis.adapters._calls.adapter import Adapter, for_agent, is_async, wrong_client
+from loco_redis.adapters._calls.http import module_of
 from loco_redis.adapters.transport import AsyncScheduledTransport, ScheduledTransport
 
 

@@ -101,7 +101,7 @@ class Pricing:
             price, source = _list_price(library, model, usage, url), "genai-prices"
         else:
             return None
-        if price is None and _by_weight.first(f"{source}: {model[:200]}"):
+        if price is None and model and _by_weight.first(f"{source}: {model[:200]}"):
             text = "%s is not known to %s: its cost is counted by weight, not price"
             _log.warning(text, validate.shown(model), source)
         return price

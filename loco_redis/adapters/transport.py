@@ -14,12 +14,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from loco_redis import _validate as validate
-from loco_redis.adapters._call import AGENT_HEADER, Call, CallArguments, CallOptions
-from loco_redis.adapters._exchange import exchange, exchange_async
-from loco_redis.adapters._formats import format_of
-from loco_redis.adapters._http import changed, module_of
-from loco_redis.adapters._passage import BlockingPassage, Passage
-from loco_redis.adapters._schedulers import async_scheduler, blocking_scheduler
+from loco_redis.adapters._calls.call import CallArguments, CallOptions
+from loco_redis.adapters._calls.exchange import exchange, exchange_async
+from loco_redis.adapters._calls.formats import format_of
+from loco_redis.adapters._calls.http import changed, module_of
+from loco_redis.adapters._calls.http_call import AGENT_HEADER, HTTPCall
+from loco_redis.adapters._calls.schedulers import async_scheduler, blocking_scheduler
 from loco_redis.blocking import LOCOScheduler
 from loco_redis.scheduler import AsyncLOCOScheduler
 
@@ -52,13 +52,13 @@ class _Requests:
             return self._match(request)
         return request.method == "POST" and format_of(request.url.path) is not None
 
-    def call(self, request: Any) -> Call:
+    def call(self, request: Any) -> HTTPCall:
         """Of a request whose body has been read."""
         try:
             body = json.loads(request.content)
         except (ValueError, RecursionError):
             body = None
-        return Call(
+        return HTTPCall(
             self._options,
             format_of(request.url.path),
             body if isinstance(body, dict) else {},
@@ -67,7 +67,7 @@ class _Requests:
         )
 
 
-def _to_send(request: Any, call: Call) -> Any:
+def _to_send(request: Any, call: HTTPCall) -> Any:
     return changed(request, call.content() if call.changed else None, without=AGENT_HEADER)
 
 
@@ -109,9 +109,7 @@ class AsyncScheduledTransport(_AsyncTransport):
         await request.aread()
         call = self._requests.call(request)
         inner = self._inner.handle_async_request
-        return await exchange_async(
-            Passage(self._scheduler(), call), lambda: inner(_to_send(request, call))
-        )
+        return await exchange_async(self._scheduler(), call, lambda: inner(_to_send(request, call)))
 
     async def aclose(self) -> None:
         if self._inner is not None:
@@ -157,9 +155,7 @@ class ScheduledTransport(_Transport):
         request.read()
         call = self._requests.call(request)
         inner = self._inner.handle_request
-        return exchange(
-            BlockingPassage(self._scheduler(), call), lambda: inner(_to_send(request, call))
-        )
+        return exchange(self._scheduler(), call, lambda: inner(_to_send(request, call)))
 
     def close(self) -> None:
         if self._inner is not None:

@@ -116,7 +116,7 @@ def _family_weight(model: str) -> float:
     ]
     if matches:
         return max(matches)[2]
-    if _unknown.first(name):
+    if name and _unknown.first(name):
         _log.warning("%s is of no known family of models: its weight is %g", shown(name), UNKNOWN)
     return UNKNOWN
 

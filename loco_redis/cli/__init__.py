@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from loco_redis._visible import shown
 from loco_redis.cli._errors import Refused
 from loco_redis.errors import LocoRedisError
 
@@ -17,14 +18,15 @@ SECTIONS = {
     "Look": (
         "look",
         "resources status top agents holders waiters sessions tasks dead why events "
-        "costs slo trust doctor",
+        "costs slo trust plan doctor",
     ),
     "Change": (
         "change",
-        "config pause resume drain release cancel requeue reap purge budgets tenants policies",
+        "config pause resume drain release cancel requeue reap purge budgets tenants policies "
+        "functions",
     ),
-    "Run": ("serve", "server exporter dashboard version"),
-    "Try": ("play", "demo replay"),
+    "Run": ("serve", "server workers exporter dashboard version"),
+    "Try": ("play", "demo replay scenario"),
     "Measure": ("bench", "bench"),
 }
 _FOLDERS = {name: folder for folder, names in SECTIONS.values() for name in names.split()}
@@ -79,7 +81,7 @@ def _brief(error: click.UsageError) -> click.ClickException:
     # Asked for nothing at all, click answers with the help, also as an error.
     if error.ctx is None or type(error).__name__ == "NoArgsIsHelpError":
         return error
-    return _Brief(f"{error.format_message().rstrip('.')}: see {error.ctx.command_path} -h")
+    return _Brief(shown(f"{error.format_message().rstrip('.')}: see {error.ctx.command_path} -h"))
 
 
 @click.group(

@@ -16,9 +16,9 @@ import click
 from rich.console import RenderableType
 from rich.text import Text
 
-from loco_redis.cli._console import make_console
+from loco_redis.cli._console import make_console, shown
 from loco_redis.cli._errors import Broken, Refused
-from loco_redis.cli._rights import demand, rights_named
+from loco_redis.cli._rights import demand
 from loco_redis.cli._target import open_target
 from loco_redis.errors import (
     AgentBusyError,
@@ -62,7 +62,7 @@ def existing(redis: str | None, name: str | None) -> Iterator[Observer]:
         UnknownResourceError: nothing is stored under that name.
         BackendPermissionError: names the right that this user lacks.
     """
-    with open_target(redis, name) as observer, rights_named(observer.link.where):
+    with open_target(redis, name) as observer:
         observer.snapshot()
         yield observer
 
@@ -142,7 +142,7 @@ def checked(make: Callable[[], T]) -> T:
         except ValueError as error:
             raise Refused(str(error)) from error
     for warning in caught:
-        click.echo(f"warning: {warning.message}", err=True)
+        click.echo(shown(f"warning: {warning.message}"), err=True)
     return made
 
 

@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from loco_redis._visible import shown as shown
+
 _PLAIN_WIDTH = 120
 
 
@@ -47,12 +49,6 @@ def table(*headings: str, left: int = 1, title: str = "") -> Table:
     for place, heading in enumerate(headings):
         made.add_column(heading, justify="left" if place < left else "right", no_wrap=True)
     return made
-
-
-def shown(text: str) -> str:
-    """A text that somebody else chose, fit for a terminal: control characters are spelled out, so
-    that an agent's name cannot move the cursor or set a colour."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def seconds(value: float) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from loco_redis._visible import shown
+
 
 class Broken(click.ClickException):
     """A promise did not hold: ends the command with one line on stderr and exit status 1."""
@@ -11,7 +13,7 @@ class Broken(click.ClickException):
     exit_code = 1
 
     def __init__(self, message: str) -> None:
-        super().__init__(" ".join(message.split()))
+        super().__init__(shown(" ".join(message.split())))
 
 
 class Refused(Broken):

@@ -7,6 +7,7 @@ from loco_redis.errors import (
     BudgetExceededError,
     LocoRedisError,
     PolicyViolationError,
+    ResourceFullError,
     TenantCostExceededError,
     TenantLimitError,
 )
@@ -16,6 +17,9 @@ def error_of(refusal: Refusal, agent_id: str) -> LocoRedisError:
     """What to raise for a refusal, whose facts are in thousandths and microseconds."""
     policy, facts = refusal.policy, refusal.facts
     tenant = agent_id.partition("/")[0]
+    if policy == "full":
+        what, most = facts[0], int(facts[1])
+        return ResourceFullError(what, most // 1000 if what == "weight" else most)
     if policy == "budget":
         return BudgetExceededError(agent_id, *_units(facts))
     if policy == "tenant":

@@ -111,12 +111,13 @@ class Governor(ABC):
     async def _install(self, session: Session) -> None:
         """Send those of its rules that are not stored so: called when a session has opened. When
         the server has been emptied later on, the session itself brings them back."""
-        session.rules.append(self._rules)
+        session.belongings.rules.append(self._rules)
         rules = self._rules()
         known = await stored_rules(session, rules)
         changes = {field: value for field, value in rules.items() if value != (known[field] or b"")}
         if changes:
-            await govern(session, changes)
+            changed = packed(changes)
+            await session.once(session.scripts.govern, is_repeatable=True, changes=changed)
 
     async def switch_off(self) -> None:
         """Take its rules out of Redis, for the whole fleet."""
@@ -126,8 +127,8 @@ class Governor(ABC):
 
     def _forget(self, session: Session) -> None:
         """An emptied server does not get its rules again."""
-        if self._rules in session.rules:
-            session.rules.remove(self._rules)
+        if self._rules in session.belongings.rules:
+            session.belongings.rules.remove(self._rules)
 
     @abstractmethod
     def _rules(self) -> dict[bytes, bytes]:

@@ -151,8 +151,9 @@ def _labels(agent: str, rule: Any) -> tuple[str, ...]:
 def _label(agent: str, label: Any) -> str:
     if isinstance(label, Enum):
         label = label.value
-    is_text = isinstance(label, str) and label and not {"\0", LABEL_SEPARATOR} & set(label)
-    if not is_text or len(label.encode(errors="replace")) > _MAX_LABEL_BYTES:
+    encoded = validate.utf8(label)
+    separated = encoded is not None and {"\0", LABEL_SEPARATOR} & {*label}
+    if not encoded or separated or len(encoded) > _MAX_LABEL_BYTES:
         raise ValueError(
             f"a label of {agent!r} must be a text of at most {_MAX_LABEL_BYTES} UTF-8 bytes "
             f"without NUL and unit separator, got {validate.shown(label)}"

@@ -190,8 +190,8 @@ class MultiTenantScheduler:
     async def _use(self) -> Session:
         """The open session, for new work."""
         session = await self.scheduler._use()
-        if self._rules not in session.rules:
-            session.rules.append(self._rules)
+        if self._rules not in session.belongings.rules:
+            session.belongings.rules.append(self._rules)
         return session
 
     async def _connected(self) -> Session:

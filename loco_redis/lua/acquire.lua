@@ -5,6 +5,10 @@
 -- Cost: O(log N), and one choice where a slot is free
 -- Keeps: 1-10; a repeat of the same rid changes nothing
 local CHANNEL, SESSION, floor, seen, rid, agent, weight, given = unpack(ARGV)
+--@include check_task
+check_call(floor, seen)
+check_rid(rid, floor)
+check_task(agent, weight, given)
 --@include upkeep
 --@include acquire_slot
 

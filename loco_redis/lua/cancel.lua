@@ -5,12 +5,15 @@
 -- Cost: O(log N), and one choice where a slot comes free. Works on a full server
 -- Keeps: 1-10; also an unknown rid leaves a tombstone, so that a late duplicate cannot revive it
 local CHANNEL, SESSION, floor, seen, rid, is_late = unpack(ARGV)
+--@include arguments
+check_call(floor, seen)
+check_rid(rid, floor)
 --@include upkeep
 --@include reply
 --@include once
 --@include withdraw
 --@include finish
---@include requeue
+--@include task_row
 
 redis.call('HDEL', K.vars, '') -- gets through on a full server (README.md, rule 5)
 if not enter(floor, seen) then return reply(EXPIRED) end
@@ -18,7 +21,7 @@ if not enter(floor, seen) then return reply(EXPIRED) end
 local request = read_request(rid)
 leave_tombstone(rid)
 if not request then return reply_with_grants(FINISHED) end
-if is_late == '1' then
+if is_late == '1' and request.lane ~= 's' then -- who serves waits for work: no refusal
   --@include tally
   tally('f', 'timeout', 1)
   if S.G and S.G.judge then S.G.judge(request.agent, 'timeout', 0) end
@@ -36,9 +39,8 @@ else -- as if the grant had not been made
   if request.task ~= '' then
     local task = read_task(request.task)
     task.attempt = task.attempt - 1
-    --@include reserve
-    reserve(request.agent, task.terms)
-    requeue(task)
+    --@include put_back
+    put_back(task, 0, '')
   end
 end
 return reply_with_grants(OK)

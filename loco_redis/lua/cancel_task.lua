@@ -1,18 +1,18 @@
--- cancel_task: takes a queued or dead durable task away.
+-- cancel_task: takes a durable task away that does not run.
 -- ARGV: channel session floor seen rid task_id
 -- Reply: status serial grants...
 -- Statuses: OK TASK_RUNNING UNKNOWN_TASK EXPIRED
 -- Cost: O(log N)
 -- Keeps: 1-10; an open request that loses its task gets an implicit one of weight 1, of the request's own age
 local CHANNEL, SESSION, floor, seen, rid, task_id = unpack(ARGV)
+--@include arguments
+check_call(floor, seen)
+check_rid(rid, floor)
 --@include upkeep
 --@include reply
 --@include once
 --@include task_row
---@include request_row
---@include waiting_row
---@include open_lane
---@include lane_head
+--@include orders
 
 if not enter(floor, seen) then return reply(EXPIRED) end
 if done_before(rid) then return reply_with_grants(OK) end
@@ -20,26 +20,18 @@ if done_before(rid) then return reply_with_grants(OK) end
 local task = read_task(task_id)
 if not task then return reply_with_grants(UNKNOWN_TASK) end
 if task.state == 'R' then return reply_with_grants(TASK_RUNNING) end
-drop_task(task_id)
-if task.terms ~= '' and task.state == 'Q' then
+leave_tombstone(rid)
+if task.terms ~= '' and task.state ~= 'D' then
   --@include accounts
   settle_terms(task.agent, task.terms, 0)
 end
-leave_tombstone(rid)
-if task.state == 'D' then
-  redis.call('ZREM', K.dead, task_id)
-  return reply_with_grants(OK)
+if task.state == 'Q' then
+  --@include drop_queued
+  drop_queued(task)
+else
+  redis.call('ZREM', task.state == 'D' and K.dead or K.later, task_id)
 end
-
-local load = load_of(task.agent)
-take_task(load, 'd', task.seq, task.tick, task.weight, task_id)
-if load.open > load.durable then
-  local newest = lane_head(task.agent, 'o', true)
-  take_open(load, newest.seq, newest.tick, newest.id)
-  add_task(load, 'b', newest.seq, newest.tick, 1000, newest.id, '')
-  local request = read_request(newest.id)
-  request.lane, request.weight = 'b', 1000
-  write_waiting(request)
-end
-store_load(load)
+drop_task(task_id)
+local order = task.flags >= 2 and read_order(task_id)
+if order then forget_order(task_id, order) end
 return reply_with_grants(OK)

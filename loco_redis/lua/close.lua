@@ -5,6 +5,8 @@
 -- Cost: O(what it owns, at most 32 a call). Works on a full server
 -- Keeps: 1-10
 local CHANNEL, SESSION, seen = unpack(ARGV)
+--@include arguments
+check_call('0', seen)
 --@include upkeep
 --@include reply
 --@include end_session

@@ -5,6 +5,9 @@
 -- Cost: O(log N), and one choice where a slot comes free. Works on a full server
 -- Keeps: 1-10; its owner is told to poll: by a hint, and by its count of deliveries
 local CHANNEL, SESSION, floor, seen, rid, target = unpack(ARGV)
+--@include arguments
+check_call(floor, seen)
+check_rid(rid, floor)
 --@include upkeep
 --@include reply
 --@include once

@@ -5,6 +5,11 @@
 -- Cost: O(1) a rule; O(rules) for a removal, O(accounts) for `b`, O(N competing) for tenants and trust
 -- Keeps: 1-10
 local CHANNEL, SESSION, floor, seen, rid, changes = unpack(ARGV)
+--@include arguments
+check_call(floor, seen)
+check_rid(rid, floor)
+--@include rule_forms
+local rules = read_rules(changes)
 --@include upkeep
 --@include reply
 --@include once
@@ -23,7 +28,6 @@ end
 
 if not enter(floor, seen) then return reply(EXPIRED) end
 if done_before(rid) then return reply_with_grants(OK) end
-local rules = read_rules(changes)
 for field, value in pairs(rules) do
   if string.sub(field, 1, 1) == 't' and value == '' and is_busy(string.sub(field, 2)) then return reply(AGENT_BUSY) end
 end

@@ -5,6 +5,8 @@
 -- Cost: O(log N). Works on a full server
 -- Keeps: 1-10; an unknown session is not created
 local CHANNEL, SESSION, floor, seen = unpack(ARGV)
+--@include arguments
+check_call(floor, seen)
 --@include upkeep
 --@include reply
 --@include renew

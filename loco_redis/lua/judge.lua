@@ -5,6 +5,12 @@
 -- Cost: O(log N)
 -- Keeps: 1-10
 local CHANNEL, SESSION, floor, seen, rid, agent, signal, waited = unpack(ARGV)
+--@include arguments
+--@include numbers
+check_call(floor, seen)
+check_rid(rid, floor)
+check(agent ~= '' and #agent <= MOST_ID, 'agent id')
+check(string.find(' success error timeout wait ', ' ' .. signal .. ' ', 1, true) and is_number(waited, MOST_COST), 'signal')
 --@include upkeep
 --@include reply
 --@include once

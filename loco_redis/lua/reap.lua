@@ -1,5 +1,5 @@
 -- reap: the upkeep alone: ends expired sessions and grants what they held.
--- ARGV: channel session (empty: no session is needed)
+-- ARGV: channel session (may be empty: no live one is needed)
 -- Reply: status serial reaped more wake (more 1: call again; wake: call again in so many us)
 -- Statuses: OK EXPIRED
 -- Cost: O(what expired, at most 32 requests a call). Works on a full server

@@ -5,6 +5,11 @@
 -- Cost: O(log N), and a choice for each slot that comes free; O(N) when alpha begins to tune itself
 -- Keeps: 1-10; lowering capacity evicts nobody
 local CHANNEL, SESSION, floor, seen, rid, if_version, capacity, alpha, max_waiters, rpm, rpm_burst, tpm, tpm_burst, adaptive, auto_tune, events, paused = unpack(ARGV)
+--@include settings
+check_call(floor, seen)
+check_rid(rid, floor)
+check(is_number(if_version, MOST_DEPTH), 'version')
+check_settings({ capacity, rpm, rpm_burst, tpm, tpm_burst, adaptive, auto_tune, events, paused }, alpha, max_waiters)
 --@include upkeep
 --@include reply
 --@include once

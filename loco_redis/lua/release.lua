@@ -5,6 +5,10 @@
 -- Cost: O(log N), and one choice. Works on a full server
 -- Keeps: 1-10; a repeat changes nothing
 local CHANNEL, SESSION, floor, seen, rid, token, charge_weight, cell, labels = unpack(ARGV)
+--@include check_release
+check_call(floor, seen)
+check_rid(rid, floor)
+check_release(cell, labels)
 --@include upkeep
 --@include release_slot
 

@@ -1,14 +1,18 @@
--- requeue: a dead durable task is queued again, with its age and as if it had not been tried.
+-- requeue: a dead durable task is queued again, with its age and as if it had not been tried; a deadline that has passed counts no more.
 -- ARGV: channel session floor seen rid task_id
 -- Reply: status serial grants...
 -- Statuses: OK UNKNOWN_TASK TASK_ALIVE (it is queued or runs) EXPIRED
 -- Cost: O(log N), and one choice where a slot is free
 -- Keeps: 1-10
 local CHANNEL, SESSION, floor, seen, rid, task_id = unpack(ARGV)
+--@include arguments
+check_call(floor, seen)
+check_rid(rid, floor)
 --@include upkeep
 --@include reply
 --@include once
 --@include task_row
+--@include orders
 --@include reserve
 --@include requeue
 
@@ -21,6 +25,12 @@ if task.state ~= 'D' then return reply_with_grants(TASK_ALIVE) end
 leave_tombstone(rid)
 redis.call('ZREM', K.dead, task_id)
 task.attempt = 0
+local order = task.flags >= 2 and read_order(task_id)
+if order then
+  redis.call('HDEL', K.orders, 'e' .. task_id)
+  order.deadline = order.deadline > NOW and order.deadline or 0
+  write_order(task_id, order)
+end
 reserve(task.agent, task.terms)
 requeue(task)
 return reply_with_grants(OK)

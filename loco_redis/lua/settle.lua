@@ -2,9 +2,13 @@
 -- ARGV: channel session rid token cost tokens (empty: as estimated) labels (whom the cost is for)
 -- Reply: status serial cost (charged for this lease in all)
 -- Statuses: OK LATE FINISHED (no such lease, or settled late before) EXPIRED
--- Cost: O(log N). Needs no live session
+-- Cost: O(log N). Needs no live session. Works on a full server
 -- Keeps: 7
 local CHANNEL, SESSION, rid, token, cost, tokens, labels = unpack(ARGV)
+--@include check_labels
+--@include numbers
+check(is_number(token, MOST_DEPTH) and is_number(cost, MOST_COST) and (tokens == '' or is_number(tokens, MOST_COST)), 'settlement')
+check_labels(labels)
 --@include upkeep
 --@include reply
 --@include request_row
@@ -13,6 +17,7 @@ local CHANNEL, SESSION, rid, token, cost, tokens, labels = unpack(ARGV)
 --@include attribute
 
 cost = tonumber(cost)
+redis.call('HDEL', K.vars, '') -- gets through on a full server (README.md, rule 5)
 begin()
 if not S then return reply(EXPIRED) end
 local request = read_request(rid)

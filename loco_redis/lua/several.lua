@@ -6,6 +6,16 @@
 -- Keeps: 1-10; a step that came before changes nothing
 local CHANNEL, SESSION, floor, seen = unpack(ARGV)
 local steps, at, replies = ARGV, 5, {}
+--@include check_task
+--@include check_release
+check_call(floor, seen)
+while steps[at] do
+  local verb, rid, a, b, c, d = unpack(steps, at, at + 5)
+  check_rid(rid, floor)
+  if verb == 'acquire' then check_task(a, b, c) else check_release(c, d) end
+  at = at + (verb == 'acquire' and 5 or 6)
+end
+at = 5
 --@include upkeep
 --@include acquire_slot
 --@include release_slot

@@ -24,9 +24,9 @@ local requests_left = S.features and left(S.requests_at, S.rpm_burst, S.rpm) or 
 local tokens_left = S.features and left(S.tokens_at, S.tpm_burst, S.tpm) or 0
 local numbers = { S.tick, string.format('%.17g', S.alpha), S.set_alpha, S.capacity, S.max_waiters, S.lease, S.version, S.peak, S.granted,
   S.released, S.reclaimed, S.limit, math.max((S.hold or 0) - S.vnow, 0), requests_left, tokens_left, quiet, S.vnow, S.held,
-  S.waiting }
+  S.waiting - S.servers, S.servers }
 for _, count in ipairs({ redis.call('ZCARD', K.depth), redis.call('HLEN', K.agents), redis.call('ZCARD', K.deadlines),
-  redis.call('HLEN', K.tasks), redis.call('ZCARD', K.dead), NOW }) do
+  redis.call('HLEN', K.tasks), redis.call('ZCARD', K.dead), redis.call('ZCARD', K.later), NOW }) do
   numbers[#numbers + 1] = count
 end
 local stored = redis.call('HMGET', K.vars, 'born', 'rpm', 'rpm_burst', 'tpm', 'tpm_burst', 'adaptive', 'auto_tune', 'events', 'paused')
@@ -60,9 +60,9 @@ for i = 1, math.min(#held_slots, 2 * limit), 2 do
   holders[#holders + 1] = { r.slot, r.token, r.agent, r.id, r.task, r.weight, r.attempt, r.waited, r.score,
     math.max(NOW - r.since, 0) }
 end
-for _, rid in ipairs(S.waiting > 0 and redis.call('ZRANGE', K.owned, '0', limit + S.held - 1) or {}) do
+for _, rid in ipairs(S.waiting > 0 and redis.call('ZRANGE', K.owned, '0', limit + S.held + S.servers - 1) or {}) do
   local r = read_request(rid)
-  if r.state == 'W' and #waiters < limit then
+  if r.state == 'W' and r.lane ~= 's' and #waiters < limit then
     waiters[#waiters + 1] = { r.agent, rid, r.weight, S.tick - r.tick, r.seq, math.max(NOW - r.since, 0) }
   end
 end

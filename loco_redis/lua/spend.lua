@@ -5,6 +5,12 @@
 -- Cost: O(1); O(accounts) for every agent
 -- Keeps: 7
 local CHANNEL, SESSION, floor, seen, rid, scope, cost = unpack(ARGV)
+--@include arguments
+--@include numbers
+check_call(floor, seen)
+check_rid(rid, floor)
+check(scope == '' or string.find(scope, '^[at].') and #scope <= MOST_ID + 1, 'scope')
+check(cost == '' or is_number(cost, MOST_COST), 'cost')
 --@include upkeep
 --@include reply
 --@include once

@@ -5,6 +5,17 @@
 -- Cost: O(entries)
 -- Keeps: 1-10
 local CHANNEL, SESSION, floor, seen, rid, entries = unpack(ARGV)
+--@include arguments
+check_call(floor, seen)
+check_rid(rid, floor)
+check(#entries <= MOST_BODY, 'tally')
+local counts, at = {}, 1
+while at <= #entries do
+  local dimension, amount, length, start = string.match(entries, '^(%a+)|(%-?%d+)|(%d+)|()', at)
+  check(dimension and #amount <= 16 and #length <= 4, 'tally')
+  counts[#counts + 1] = { dimension, string.sub(entries, start, start + length - 1), amount + 0 }
+  at = start + length
+end
 --@include upkeep
 --@include reply
 --@include once
@@ -26,11 +37,7 @@ end
 if not enter(floor, seen) then return reply(EXPIRED) end
 if done_before(rid) then return reply(OK) end
 leave_tombstone(rid)
-local at = 1
-while at <= #entries do
-  local dimension, amount, length, start = string.match(entries, '^(%a+)|(%-?%d+)|(%d+)|()', at)
-  local value = string.sub(entries, start, start + length - 1)
-  if dimension == 'x' then average(value, amount + 0) else tally(dimension, value, amount + 0) end
-  at = start + length
+for _, count in ipairs(counts) do
+  if count[1] == 'x' then average(count[2], count[3]) else tally(unpack(count)) end
 end
 return reply(OK)

@@ -5,6 +5,11 @@
 -- Cost: O(1)
 -- Keeps: 1-10; leases that were granted before the last cut do not cut again
 local CHANNEL, SESSION, floor, seen, rid, token, pause = unpack(ARGV)
+--@include arguments
+--@include numbers
+check_call(floor, seen)
+check_rid(rid, floor)
+check(is_number(token, MOST_DEPTH) and is_number(pause, MOST_COST), 'pause')
 --@include upkeep
 --@include reply
 --@include once

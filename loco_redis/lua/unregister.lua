@@ -5,6 +5,9 @@
 -- Cost: O(held)
 -- Keeps: 1-10
 local CHANNEL, SESSION, floor, seen, rid, agent = unpack(ARGV)
+--@include arguments
+check_call(floor, seen)
+check_rid(rid, floor)
 --@include upkeep
 --@include reply
 --@include once

@@ -22,10 +22,12 @@ _SECOND_OCTAVES = (0, *range(10, 33))
 _TICK_OCTAVES = tuple(range(21))
 
 
-def resource_points(reading: Reading, limit: int) -> Points:
+def resource_points(reading: Reading, limit: int, desired_workers: int | None = None) -> Points:
     """Of one resource that could be read; at most `limit` agents, teams and so on for a metric."""
     made = _Made(reading.snapshot.name)
     made.add("up", 1)
+    if desired_workers is not None:
+        made.add("desired_workers", desired_workers)
     _numbers(made, reading)
     _totals(made, reading, limit)
     _agents(made, reading, limit)
@@ -101,7 +103,9 @@ def _numbers(made: _Made, reading: Reading) -> None:
     made.add("sessions", now.live_sessions)
     made.add("competing_agents", now.competing)
     made.add("durable_tasks", now.durable_tasks)
+    made.add("delayed_tasks", now.delayed_tasks)
     made.add("dead_tasks", now.dead_tasks)
+    made.add("idle_servers", now.serving)
     if reading.slo is not None:
         violations, state = reading.slo
         made.add("slo_violation_ratio", violations)

@@ -11,6 +11,7 @@ from loco_redis._extras import need
 from loco_redis.metrics._http import HTTPServer
 from loco_redis.metrics.catalogue import METRICS, Distribution, Kind, Metric, Point
 from loco_redis.metrics.sources import Source, Sources
+from loco_redis.metrics.workers import WorkerTarget
 
 Sample = tuple[dict[str, str], float]
 
@@ -29,6 +30,8 @@ class PrometheusExporter:
         timeout: seconds that a scrape may take; what has not been read by then has `up` 0.
         fleet: False: only what this process has measured itself, nothing is read from Redis. For
             workers, where another process exports the fleet's figures.
+        workers: what `loco_redis_desired_workers` is computed for. Arrivals and service times are
+            those between the scrapes of the last minute.
 
     Raises:
         ValueError: any of them out of range.
@@ -42,8 +45,11 @@ class PrometheusExporter:
         max_agents: int = 200,
         timeout: float = 5.0,
         fleet: bool = True,
+        workers: WorkerTarget | None = None,
     ) -> None:
-        self._sources = Sources(source, max_agents=max_agents, timeout=timeout, fleet=fleet)
+        self._sources = Sources(
+            source, max_agents=max_agents, timeout=timeout, fleet=fleet, workers=workers
+        )
         self._client = need("prometheus_client", "prometheus")
         self._core = need("prometheus_client.core", "prometheus")
         self._server: HTTPServer | None = None

@@ -17,6 +17,7 @@ from loco_redis.metrics.catalogue import Points
 from loco_redis.metrics.points import joined, process_points, resource_points, unread_points
 from loco_redis.metrics.process import process_figures
 from loco_redis.metrics.reading import read
+from loco_redis.metrics.workers import DesiredWorkers, WorkerTarget
 from loco_redis.observe.link import Link
 from loco_redis.observe.observer import Observer
 from loco_redis.observe.registry import resource_names
@@ -46,6 +47,7 @@ class Sources:
         max_agents: names of a kind that are told one by one.
         timeout: seconds that a reading may take.
         fleet: whether to read Redis; else only this process' own figures.
+        workers: what desired workers are computed for.
 
     Raises:
         ValueError: any of them out of range, or of another type.
@@ -58,11 +60,13 @@ class Sources:
         max_agents: int,
         timeout: float,
         fleet: bool,
+        workers: WorkerTarget | None = None,
     ) -> None:
         self._given = _listed(given)
         self._limit = validate.count("max_agents", max_agents, 1, 100_000)
         self._timeout = validate.seconds("timeout", timeout, 0.1, 600)
         self._fleet = fleet
+        self._workers = DesiredWorkers(workers or WorkerTarget())
         self._names: dict[Endpoint, list[str]] = {}  # last seen in a server
         self._failing: set[str] = set()  # resources and servers that were complained of
 
@@ -115,7 +119,8 @@ class Sources:
                 if is_down:
                     yield unread_points(name)
                 else:
-                    yield resource_points(read(Observer(link, name), self._limit), self._limit)
+                    reading = read(Observer(link, name), self._limit)
+                    yield resource_points(reading, self._limit, self._workers.of(reading))
                     self._failing.discard(name)
             except UnknownResourceError:
                 if name in named:  # else it is an entry of the registry that outlived it

@@ -4,6 +4,7 @@
 |---|---|
 | `observer` | `Observer`: one resource: its numbers, agents, holders, waiters, sessions, tasks |
 | `registry` | which resources there are in a server |
+| `orders` | when durable tasks are due and until when, why they failed |
 | `explain` | why an agent waits: the ranking by L(i), and what blocks it |
 | `events` | the decision log; `tail` follows it |
 | `rules`, `figures` | rules and accounts of governance; costs, waits, refusals |

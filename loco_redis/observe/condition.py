@@ -44,7 +44,9 @@ def schema(stored: bytes) -> Finding:
 def work(now: Snapshot) -> Finding:
     """Slots and waiters; what stands still."""
     text = f"{now.held} of {now.capacity} slots held, {now.waiting} waiting"
-    if now.waiting and not now.live_sessions:
+    if now.serving:
+        text += f", {now.serving} ready to serve any agent"
+    if now.waiting + now.serving and not now.live_sessions:
         return wrong("work", f"{text}, but no session: nobody waits for these", _AGAIN)
     if now.paused:
         return note("work", f"{text}; paused: nothing is granted", "loco-redis resume")
@@ -73,7 +75,10 @@ def sessions(now: Snapshot, rows: Sequence[SessionSnapshot]) -> Finding:
 def dead_tasks(now: Snapshot) -> Finding:
     if not now.dead_tasks:
         return ok("dead tasks", "none")
-    text = f"{now.dead_tasks} of {now.durable_tasks} durable tasks used up their attempts"
+    text = (
+        f"{now.dead_tasks} of {now.durable_tasks} durable tasks used up their attempts, or missed "
+        "their deadlines"
+    )
     return note("dead tasks", text, "loco-redis dead, then requeue or cancel them")
 
 

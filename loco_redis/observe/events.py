@@ -20,6 +20,7 @@ _PIECE = 1.0  # seconds
 #: Of lua/README.md, Events.
 KINDS = (
     "submitted",
+    "due",
     "granted",
     "released",
     "refused",

@@ -2,7 +2,8 @@
 
     L(i) = trust * (alpha * Q_i / max Q + (1 - alpha) * D_i / max D)
 
-The maxima run over all agents that compete, the ranking over those of them that wait for a slot.
+The maxima run over all agents that compete, the ranking over those of them that wait for a slot:
+by requests of their own, or by their durable tasks while somebody serves any agent's.
 """
 
 from __future__ import annotations
@@ -79,15 +80,28 @@ class Ranking:
         return sum(row.rank is not None for row in self.rows)
 
 
-def tenants_in_line(loads: Mapping[bytes, LoadRow]) -> set[str]:
-    """The tenants with a cap whose agents wait."""
-    return {_tenant_of(load.place) for load in loads.values()} - {""}
+def scopes_in_line(loads: Mapping[bytes, LoadRow], serving: int) -> list[str]:
+    """Whose caps matter, as `t<tenant>` and `a<agent>`: of tenants whose agents wait, and of all
+    whose tasks wait for those who serve any: their places do not say it."""
+    found = {f"t{_tenant_of(load.place)}" for load in loads.values()} - {"t"}
+    if serving:
+        for agent, load in loads.items():
+            if _is_parked(load):
+                name = agent.decode(errors="replace")
+                tenant, slash, _ = name.partition("/")
+                found |= {f"a{name}", f"t{tenant}"} if slash and tenant else {f"a{name}"}
+    return sorted(found)
 
 
 def ranking(
-    loads: Mapping[bytes, LoadRow], alpha: float, tick: int, closed: Collection[str] = ()
+    loads: Mapping[bytes, LoadRow],
+    alpha: float,
+    tick: int,
+    closed: Collection[str] = (),
+    serving: int = 0,
 ) -> Ranking:
-    """The ranking at a tick. `closed` are the tenants that hold as many slots as they may."""
+    """The ranking at a tick. `closed` are the scopes that hold as many slots as they may, `serving`
+    is how many wait for a task of any agent."""
     deepest = max((load.q for load in loads.values()), default=0)
     oldest = max((tick - load.tick for load in loads.values()), default=0)
     # The same sums in the same order as lua/include/search.lua: ties must be ties here, too.
@@ -95,7 +109,7 @@ def ranking(
     b = (1 - alpha) / oldest if oldest > 0 else 0.0
     scored = sorted(
         (
-            (load.bound + load.open == 0, -_score(load, a, b, tick), load.seq, agent)
+            (_is_parked(load) and not serving, -_score(load, a, b, tick), load.seq, agent)
             for agent, load in loads.items()
         )
     )
@@ -120,8 +134,10 @@ def _ranked(
     closed: Collection[str],
 ) -> Ranked:
     age = max(tick - load.tick, 0)
+    name = agent.decode(errors="replace")
+    tenant = name.partition("/")[0] if _is_parked(load) else _tenant_of(load.place)
     return Ranked(
-        agent_id=agent.decode(errors="replace"),
+        agent_id=name,
         rank=rank,
         queue_depth_weighted=load.q / 1000,
         dmax=age,
@@ -131,9 +147,14 @@ def _ranked(
         score=_score(load, a, b, tick),
         queued=load.bound + load.durable,
         waiting=load.bound + load.open,
-        capped=load.place == _AT_ITS_CAP or _tenant_of(load.place) in closed,
+        capped=load.place == _AT_ITS_CAP or f"a{name}" in closed or f"t{tenant}" in closed,
         tokens=load.terms.tokens if load.terms else 0,
     )
+
+
+def _is_parked(load: LoadRow) -> bool:
+    """It has durable tasks, and nobody who waits for one of them in particular."""
+    return load.bound + load.open == 0
 
 
 def _tenant_of(place: str) -> str:
@@ -145,8 +166,9 @@ def _tenant_of(place: str) -> str:
 class Blocker:
     """What keeps a slot from the agent; `seconds` until that is over, where it is known.
 
-    `kind`: paused, no_capacity, throttled, rate, agent_cap, tenant_cap, adaptive, no_slot, or
-    no_request (tasks are queued, and nobody asks for a slot to serve them).
+    `kind`: paused, no_capacity, throttled, rate, agent_cap, tenant_cap, adaptive, no_slot,
+    no_request (tasks are queued, and nobody asks for a slot to serve them), or delayed (they are
+    not due yet).
     """
 
     kind: str
@@ -198,14 +220,24 @@ def _slots(now: Snapshot) -> list[Blocker]:
     return []
 
 
-def reason(agent_id: str, row: Ranked | None, found: list[Blocker], before: int, held: int) -> str:
-    """One sentence: what the agent does, and why it does not get on."""
+def reason(
+    agent_id: str,
+    row: Ranked | None,
+    found: list[Blocker],
+    before: int,
+    held: int,
+    served: int = 0,
+) -> str:
+    """One sentence: what the agent does, and why it does not get on. `served`: how many durable
+    tasks of any agent run."""
     holds = f"it holds {_count(held, 'slot')}"
     if row is None:
         return f"{agent_id} waits for nothing: {holds}." if held else f"{agent_id} is idle."
     if row.rank is None:
         tasks = _count(row.queued, "task")
-        return f"{agent_id} has {tasks} queued, and nobody asks for a slot to serve them."
+        verb = "is" if served == 1 else "are"
+        busy = f" now: {_count(served, 'task')} {verb} being served" if served else ""
+        return f"{agent_id} has {tasks} queued, and nobody asks for a slot to serve them{busy}."
     if not found and not before:
         return f"{agent_id} waits: it is next, and a slot is free; it is being granted."
     goes = "1 agent goes" if before == 1 else f"{before:,} agents go"

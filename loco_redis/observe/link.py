@@ -5,13 +5,14 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Any, Self, TypeVar, cast
 
-from redis.exceptions import NoPermissionError, NoScriptError, ResponseError
+from redis.exceptions import NoScriptError, ResponseError
 
 from loco_redis._connect import CONNECTION_ERRORS
 from loco_redis._endpoint import AsyncClient, Endpoint, resolve
+from loco_redis._rights import denied
 from loco_redis._scripts import Argument, Command, Scripts
-from loco_redis._wire import Diagnosis, diagnose
-from loco_redis.errors import BackendError, BackendPermissionError, BackendUnavailableError
+from loco_redis._wire import Diagnosis, diagnose, library_error
+from loco_redis.errors import BackendError, BackendUnavailableError
 
 T = TypeVar("T")
 
@@ -22,13 +23,16 @@ class Link:
     Args:
         redis: a URL, an endpoint, a redis.asyncio client (its address is used), or None for
             LOCO_REDIS_URL, REDIS_URL.
+        scripts: "eval" or "functions", as of AsyncLOCOScheduler; an endpoint has its own.
 
     Raises:
         ValueError: a URL of unknown form.
     """
 
-    def __init__(self, redis: str | Endpoint | AsyncClient | None = None) -> None:
-        self.endpoint = redis if isinstance(redis, Endpoint) else resolve(redis)
+    def __init__(
+        self, redis: str | Endpoint | AsyncClient | None = None, scripts: str | None = None
+    ) -> None:
+        self.endpoint = redis if isinstance(redis, Endpoint) else resolve(redis, scripts)
         self._client: Any = None
 
     def __enter__(self) -> Self:
@@ -56,7 +60,8 @@ class Link:
         Raises:
             BackendUnavailableError: no server, or it does not answer.
             BackendPermissionError: this user may not do that.
-            BackendError: it refused otherwise.
+            BackendLibraryError: scripts are functions here, and their library is not loaded.
+        BackendError: it refused otherwise.
         """
         return self._attempt(str(args[0]), *args)
 
@@ -65,7 +70,7 @@ class Link:
         keys = scripts.keys.all
         rest = (len(keys), *keys, *command.args)
         try:
-            raw = self._attempt(command.script, "EVALSHA", scripts.sha(command.script), *rest)
+            raw = self._attempt(command.script, *scripts.call(command.script), *rest)
         except NoScriptError:
             raw = self._attempt(command.script, "EVAL", scripts.source(command.script), *rest)
         return command.decode(raw)
@@ -104,8 +109,10 @@ class Link:
 
     def _worded(self, name: str, error: Exception) -> BackendError:
         detail = str(error).splitlines()[0] if str(error) else type(error).__name__
-        if isinstance(error, NoPermissionError) or "NOPERM" in str(error) or "ACL fail" in detail:
-            return BackendPermissionError(self.where, name, detail)
+        if (refusal := denied(self.where, name, error)) is not None:
+            return refusal
+        if isinstance(error, ResponseError) and diagnose(error) is Diagnosis.NO_LIBRARY:
+            return library_error(self.where, error)
         if isinstance(error, ResponseError) and diagnose(error) is not Diagnosis.LATER:
             return BackendError(f"{name} was refused by Redis at {self.where}: {detail}")
         return BackendUnavailableError(self.where, detail)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from loco_redis import _validate as validate
@@ -12,10 +12,11 @@ from loco_redis._rows import LeaseRow, LoadRow, RequestRow, SessionRow, TaskRow,
 from loco_redis._scripts import Scripts
 from loco_redis.errors import LocoRedisError, UnknownAgentError, UnknownResourceError
 from loco_redis.governance._refusals import error_of
-from loco_redis.observe import events, explain
+from loco_redis.observe import events, explain, orders
 from loco_redis.observe.events import Event
 from loco_redis.observe.explain import Ranking
 from loco_redis.observe.link import Link
+from loco_redis.observe.orders import Order
 from loco_redis.snapshots import (
     AgentSnapshot,
     Holder,
@@ -26,11 +27,13 @@ from loco_redis.snapshots import (
 )
 
 _SCOPES = 500  # looked at by one call
-_STATES = {"Q": "queued", "R": "running", "D": "dead"}
+_STATES = {"Q": "queued", "L": "delayed", "R": "running", "D": "dead"}
+_MOST_DELAYED = 1000  # looked at for those of one agent
 
 
 class Requests(NamedTuple):
-    """Holders by slot, waiters in the order in which they came."""
+    """Holders by slot, waiters in the order in which they came. Who waits for a task of any agent
+    (`serve`) is not among them: `Snapshot.serving` counts these."""
 
     holders: tuple[Holder, ...]
     waiters: tuple[Waiter, ...]
@@ -45,7 +48,7 @@ class Observer:
 
     def __init__(self, link: Link, name: str) -> None:
         self.link, self.name = link, validate.resource_name(name)
-        self._scripts = Scripts(self.name)
+        self._scripts = Scripts(self.name, link.endpoint.scripts)
 
     def __repr__(self) -> str:
         return f"<Observer of {self.name!r} at {self.link.where}>"
@@ -70,7 +73,7 @@ class Observer:
             row = request_row(raw)
             if isinstance(row, LeaseRow):
                 holders.append(_holder(rid.decode(), row, now))
-            else:
+            elif row.lane != "s":
                 waiters.append((row.seq, _waiter(rid.decode(), row, now)))
         return Requests(
             tuple(sorted(holders, key=lambda holder: holder.slot)),
@@ -119,14 +122,14 @@ class Observer:
         """Who is granted next, and why: `explain.ranking` of rows that were read in pages, so they
         may be of slightly different moments."""
         now, loads = now or self.snapshot(), self.loads()
-        tenants = [f"t{tenant}" for tenant in sorted(explain.tenants_in_line(loads))]
+        scopes = explain.scopes_in_line(loads, now.serving)
         closed = {
-            found.scope[1:]
-            for start in range(0, len(tenants), _SCOPES)
-            for found in self.standings(*tenants[start : start + _SCOPES])
+            found.scope
+            for start in range(0, len(scopes), _SCOPES)
+            for found in self.standings(*scopes[start : start + _SCOPES])
             if found.cap is not None and found.held >= found.cap
         }
-        return explain.ranking(loads, now.alpha, now.tick, closed)
+        return explain.ranking(loads, now.alpha, now.tick, closed, now.serving)
 
     def refusal(self, agent_id: str, weight: float = 1.0) -> LocoRedisError | None:
         """What a task of this weight would be refused with now; None: it would be let in. Nothing
@@ -178,6 +181,17 @@ class Observer:
             )
             for task_id, row in sorted(rows.items(), key=lambda pair: pair[1].seq)
         ]
+
+    def orders(self, tasks: Sequence[TaskSnapshot]) -> dict[str, Order]:
+        """What is said of these tasks beyond their rows, by id."""
+        delayed = {task.task_id for task in tasks if task.state == "delayed"}
+        ids = [task.task_id for task in tasks]
+        return orders.read_orders(self.link, self.name, ids, delayed)
+
+    def delayed(self, agent_id: str) -> tuple[int, float | None]:
+        """How many tasks of this agent are delayed, of the next thousand of all agents, and when
+        the first is due, in seconds since the epoch by the server's clock."""
+        return orders.first_due(self.link, self.name, agent_id.encode(), _MOST_DELAYED)
 
     def standings(self, *scopes: str) -> tuple[Standing, ...]:
         """What governance says of `a<agent>` or `t<tenant>`; of all with an account, if none is

@@ -26,6 +26,7 @@ _OPTIONS = (
     "on_lost",
     "strict",
     "backend_timeout",
+    "scripts",
     "on_task_started",
     "on_task_completed",
     "adaptive_capacity",
@@ -58,8 +59,9 @@ def configure(
             (BudgetExceededError), "alert" and "downgrade" let it in. It holds for the whole fleet.
             None: no budgets are set here.
         options: `rpm`, `tpm`, `rpm_burst`, `tpm_burst` of SharedResource; `agents`, `alpha`,
-            `lease_ttl`, `max_stall`, `on_lost`, `strict`, `backend_timeout`, `adaptive_capacity`,
-            `events`, `on_task_started` and `on_task_completed` of AsyncLOCOScheduler.
+            `lease_ttl`, `max_stall`, `on_lost`, `strict`, `backend_timeout`, `scripts`,
+            `adaptive_capacity`, `events`, `on_task_started` and `on_task_completed` of
+            AsyncLOCOScheduler.
 
     Raises:
         ValueError: bad arguments, in one line.

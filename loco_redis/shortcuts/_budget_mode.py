@@ -21,7 +21,7 @@ class BudgetMode(BudgetManager):
         super().__init__(on_exceeded=mode)
 
     async def _install(self, session: Session) -> None:
-        session.rules.append(self._rules)
+        session.belongings.rules.append(self._rules)
         stored = (await stored_rules(session, [b"b"]))[b"b"] or _NOTHING_SET
         default, mode, period = stored.split(b"|")
         mine = self._policy.on_exceeded[0].encode()

@@ -121,6 +121,7 @@ class Defaults:
         end it now may need new threads, which later versions of Python do not start any more."""
         blocking = self._blocking
         if blocking is not None and blocking._thread.running and not blocking._core._closed:
+            blocking._thread.exiting()
             blocking._run(blocking._core.aclose(), finish=True)
 
     def _known_configuration(self) -> Configuration:
@@ -133,7 +134,7 @@ class Defaults:
 
     @property
     def _resource_name(self) -> str:
-        return self._known_configuration().resource.name
+        return self._known_configuration().resource.full_name
 
     def _drop_ended(self) -> None:
         for loop in [loop for loop in self._loops if loop.is_closed()]:

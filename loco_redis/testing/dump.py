@@ -1,8 +1,8 @@
 """The whole state of a scheduler as a comparable value, from the reply of the `dump` script.
 
 Hashes become dicts, sorted sets dicts of member to score, the slot bitmap the set of held slots.
-`lines` are the members of `index` that begin with `!`. The rest of it
-and `buckets` are derived (how agents are put into buckets is the scripts' business) and
+`lines` are the members of `index` that begin with `!`. The rest of it,
+`idle` and `buckets` are derived (how agents are put into buckets is the scripts' business) and
 take no part in `==`; the invariants check them. Nor does `events`, of which a server keeps the last
 ones, about as many as it was told: `differences` says whether they are.
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from functools import lru_cache
 from typing import Any
 
 from loco_redis._rows import LeaseRow, RequestRow, request_row
@@ -33,13 +34,18 @@ HASHES = frozenset(
         "rules",
         "accounts",
         "tallies",
+        "orders",
     )
 )
 NOTHING = b"0|0|0|0|0|0"
+
+# The same rows are asked for by many invariants, and stay from one dump to the next.
+_request_row = lru_cache(maxsize=1024)(request_row)
+
 CONFIG = (b"capacity", b"alpha", b"lease", b"max_waiters", b"version")
 COUNTERS = (
     *b"serial tick seq fence held waiting peak granted released reclaimed raw vnow due".split(),
-    b"features",
+    *(b"servers", b"alarm", b"features"),
 )
 
 
@@ -69,22 +75,26 @@ class Dump:
     rules: Hash
     accounts: Hash
     lines: Zset
+    later: Zset
+    timers: Zset
+    orders: Hash
     tallies: Hash
     alerts: tuple[bytes, ...]
     events: tuple[Entry, ...] = field(compare=False)
     index: Zset = field(compare=False)
     buckets: Zset = field(compare=False)
+    idle: Zset = field(compare=False)
 
     @property
     def waiting(self) -> dict[bytes, RequestRow]:
         """Waiting requests by rid."""
-        rows = ((rid, request_row(row)) for rid, row in self.requests.items())
+        rows = ((rid, _request_row(row)) for rid, row in self.requests.items())
         return {rid: row for rid, row in rows if isinstance(row, RequestRow)}
 
     @property
     def leases(self) -> dict[bytes, LeaseRow]:
         """Granted requests by rid."""
-        rows = ((rid, request_row(row)) for rid, row in self.requests.items())
+        rows = ((rid, _request_row(row)) for rid, row in self.requests.items())
         return {rid: row for rid, row in rows if isinstance(row, LeaseRow)}
 
     def number(self, name: str) -> int:

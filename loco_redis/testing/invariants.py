@@ -11,6 +11,7 @@ import struct
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import fields
+from functools import lru_cache
 
 from loco_redis._rows import (
     AccountRow,
@@ -22,6 +23,11 @@ from loco_redis._rows import (
     UnsettledRow,
 )
 from loco_redis.testing.dump import Dump
+
+# Rows stay from one dump to the next, and several invariants ask for them.
+_task_row = lru_cache(maxsize=1024)(TaskRow.parse)
+_session_row = lru_cache(maxsize=1024)(SessionRow.parse)
+_load_row = lru_cache(maxsize=1024)(LoadRow.parse)
 
 
 class InvariantViolation(AssertionError):
@@ -66,15 +72,15 @@ def _raise_first(rules: dict[int, Callable[[Dump], Iterable[str]]], dump: Dump) 
 
 
 def _tasks(dump: Dump) -> dict[bytes, TaskRow]:
-    return {task: TaskRow.parse(row) for task, row in dump.tasks.items()}
+    return {task: _task_row(row) for task, row in dump.tasks.items()}
 
 
 def _sessions(dump: Dump) -> dict[bytes, SessionRow]:
-    return {session: SessionRow.parse(row) for session, row in dump.sessions.items()}
+    return {session: _session_row(row) for session, row in dump.sessions.items()}
 
 
 def _loads(dump: Dump) -> dict[bytes, LoadRow]:
-    return {agent: LoadRow.parse(row) for agent, row in dump.loads.items()}
+    return {agent: _load_row(row) for agent, row in dump.loads.items()}
 
 
 def _unequal(what: str, left: object, right: object) -> Iterator[str]:
@@ -110,8 +116,17 @@ def queues_agree(dump: Dump) -> Iterator[str]:
     lines = {b"%b\0%016d%b" % (_tenant(v), v.seq, a) for a, v in indexed.items() if _tenant(v)}
     yield from _unequal("lines", set(dump.lines), lines)
     yield from _index_agrees(dump, indexed)
+    idle = {a: (v.tick, v.seq, v.q) for a, v in loads.items() if v.bound + v.open == 0}
+    members = [IndexMember.parse(member) for member in dump.idle]
+    top = 9 * 10**15
+    yield from _unequal(
+        "idle", {m.agent: (m.tick, m.seq, top - m.inverse_q) for m in members}, idle
+    )
+    yield from _unequal("idle once", len(members), len(idle))
     lexical = (dump.owned, dump.tombstones, dump.queue, dump.unsettled, dump.index, dump.lines)
-    yield from (f"score of {m!r}" for zset in lexical for m, score in zset.items() if score)
+    yield from (
+        f"score of {m!r}" for zset in (*lexical, dump.idle) for m, score in zset.items() if score
+    )
 
 
 def _is_candidate(load: LoadRow) -> bool:
@@ -164,6 +179,9 @@ def _loads_agree(dump: Dump) -> Iterator[str]:
         head = next((row for row in mine if row.lane != "o"), mine[0])
         total = sum(weights[row.id] for row in mine if row.lane != "o")
         counts = (lanes["b"], lanes["d"], lanes["o"])
+        if not agent:  # requests that serve any agent have no load
+            yield from _unequal("lanes of nobody", dict(lanes), {"s": dump.number("servers")})
+            continue
         place = loads[agent].place if agent in loads else ""  # a rule of its own
         load = LoadRow(
             total, head.tick, head.seq, *counts, head.lane, weights[head.id], place,
@@ -206,13 +224,41 @@ def one_state_each(dump: Dump) -> Iterator[str]:
         if load.open > load.durable:
             yield f"{agent!r}: {load.open} open requests for {load.durable} durable tasks"
     running = Counter(lease.task for lease in leases.values() if lease.task)
-    in_state = {s: {i for i, task in tasks.items() if task.state == s} for s in "QRD"}
+    in_state = {s: {i for i, task in tasks.items() if task.state == s} for s in "QRDL"}
     yield from _unequal("running", dict(running), dict.fromkeys(in_state["R"], 1))
     yield from _unequal("dead", set(dump.dead), in_state["D"])
+    yield from _unequal("later", set(dump.later), in_state["L"])
     yield from _unequal("states", len(tasks), sum(map(len, in_state.values())))
     bodies = {i for i, task in tasks.items() if task.has_body}
     yield from _unequal("bodies", set(dump.bodies), bodies)
+    yield from _orders_agree(dump, tasks)
     yield from (f"{rid!r} lives and is buried" for rid in set(dump.requests) & set(dump.tombstones))
+
+
+def _orders_agree(dump: Dump, tasks: dict[bytes, TaskRow]) -> Iterator[str]:
+    """Every order is of a task, or of a result that is kept; nothing of it outlives that."""
+    by_letter = {letter: set[bytes]() for letter in (b"o", b"e", b"r", b"w", b"k")}
+    for field in dump.orders:
+        by_letter[field[:1]].add(field[1:])
+    orders, results = by_letter[b"o"], by_letter[b"r"]
+    wanted = {ident for ident, task in tasks.items() if task.has_order}
+    yield from _unequal("orders", orders, wanted | results)
+    yield from (f"result of {ident!r}, which is not done" for ident in results & wanted)
+    for ident in by_letter[b"e"] | by_letter[b"w"]:
+        if ident not in wanted:
+            yield f"{ident!r} has no order any more"
+    keys = {dump.orders[b"k" + key] for key in by_letter[b"k"]}
+    yield from (f"a key of {ident!r}, which has no order" for ident in keys - orders)
+    timed = {timer[1:] for timer in dump.timers if timer[:1] == b"r"}
+    yield from _unequal("results, their timers", results, timed)
+    timed = {timer[1:] for timer in dump.timers if timer[:1] == b"x"}
+    yield from (f"deadline of {ident!r}" for ident in timed - wanted)
+    for ident in wanted - timed:
+        if tasks[ident].state in "QL" and not dump.orders[b"o" + ident].startswith(b"0|"):
+            yield f"nobody watches the deadline of {ident!r}"
+    first = min((*dump.later.values(), *dump.timers.values()), default=0)
+    if first and not 0 < dump.number("alarm") <= first:
+        yield f"alarm {dump.number('alarm')} is no lower bound of {first:.0f}"
 
 
 def owners_live(dump: Dump) -> Iterator[str]:
@@ -289,7 +335,7 @@ def charged_once(dump: Dump) -> Iterator[str]:
 def _money_agrees(dump: Dump) -> Iterator[str]:
     """What is reserved is what lives; nothing is beyond a limit that is not on record."""
     reserved: Counter[bytes] = Counter()
-    live = [(t.agent, t.terms) for t in _tasks(dump).values() if t.state == "Q"]
+    live = [(t.agent, t.terms) for t in _tasks(dump).values() if t.state in "QL"]
     live += [(r.agent, r.terms) for r in dump.leases.values() if r.settled is None]
     live += [(r.agent, r.terms) for r in dump.waiting.values()]
     for agent, terms in live:
@@ -322,6 +368,17 @@ def no_slot_idle(dump: Dump) -> Iterator[str]:
     free = limit - dump.number("held")
     if free > 0 and dump.ready and int(pacing[5]) <= dump.number("vnow"):
         yield f"{free} free slots, candidates {sorted(dump.ready)}"
+    idle = [IndexMember.parse(member).agent for member in dump.idle if not _is_full(dump, member)]
+    if free > 0 and dump.number("servers") and idle and int(pacing[5]) <= dump.number("vnow"):
+        yield f"{free} free slots, {dump.number('servers')} serve any, tasks of {sorted(idle)}"
+
+
+def _is_full(dump: Dump, member: bytes) -> bool:
+    """Does the agent, or its tenant, hold as many slots as it may?"""
+    agent = IndexMember.parse(member).agent
+    cap, tenant = dump.rules.get(b"c" + agent), agent.partition(b"/")[0]
+    full = cap is not None and int(dump.accounts.get(b"h" + agent, b"0")) >= int(cap)
+    return full or (b"/" in agent and _is_closed(dump, tenant))
 
 
 def grants_counted(dump: Dump) -> Iterator[str]:
@@ -351,11 +408,13 @@ def at_rest(dump: Dump) -> Iterator[str]:
         "parked",
         "index",
         "lines",
+        "idle",
+        "later",
     ):
         yield from _unequal(key, len(getattr(dump, key)), 0)
     for key in ("buckets", "slots", "holders"):
         yield from _unequal(key, len(getattr(dump, key)), 0)
-    for name in ("held", "waiting"):
+    for name in ("held", "waiting", "servers"):
         yield from _unequal(name, dump.number(name), 0)
 
 

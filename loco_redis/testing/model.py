@@ -12,6 +12,7 @@ It is written to be read and to be compared with, not to be fast.
 |---|---|
 | `model_state` | what is kept, and what follows from it |
 | `model_grant` | the choice, the grant, the ends of a lease |
+| `model_tasks` | the life of a durable task |
 | `model_rules`, `model_money`, `model_pacing`, `model_figures` | governance |
 | `model_turn` | what every writing script does around its verb |
 | `model_verbs`, `model_sessions`, `model_governing`, `model_operator`, `model_reads` | the verbs |
@@ -28,6 +29,7 @@ from typing import Any, NamedTuple
 from loco_redis._replies import (
     AcquireReply,
     CloseReply,
+    CompleteReply,
     Grant,
     GrantsReply,
     HeartbeatReply,
@@ -36,8 +38,10 @@ from loco_redis._replies import (
     RefusableReply,
     ReleaseReply,
     Reply,
+    ResultReply,
     SettleReply,
     Status,
+    SubmitReply,
     ThrottleReply,
 )
 from loco_redis.testing import (
@@ -57,7 +61,7 @@ _SILENT = (Status.EXPIRED, Status.REFUSED, Status.AGENT_BUSY)  # replies without
 
 class Outcome(NamedTuple):
     """The decoded reply (of `several`: the list of them), and the hints published, in order: to a
-    session its grant, when to look again (on the lease clock), or `gone`."""
+    session its grant, when to look again (on the lease clock), `gone`, or `done|` and a task."""
 
     reply: Any
     hints: tuple[Hint, ...] = ()
@@ -65,9 +69,12 @@ class Outcome(NamedTuple):
 
 _VERBS: dict[type[ops.Op], tuple[Callable[[Turn, Any], Reply], type[Reply]]] = {
     ops.Heartbeat: (model_sessions.heartbeat, HeartbeatReply),
-    ops.Submit: (model_verbs.submit, RefusableReply),
+    ops.Submit: (model_verbs.submit, SubmitReply),
     ops.Acquire: (model_verbs.acquire, AcquireReply),
+    ops.Serve: (model_verbs.serve, AcquireReply),
     ops.Release: (model_verbs.release, ReleaseReply),
+    ops.Complete: (model_verbs.complete, CompleteReply),
+    ops.Result: (model_verbs.result, ResultReply),
     ops.Cancel: (model_verbs.cancel, GrantsReply),
     ops.Settle: (model_verbs.settle, SettleReply),
     ops.CancelTask: (model_verbs.cancel_task, GrantsReply),
@@ -131,6 +138,7 @@ def _several(state: State, op: ops.Several, now: int) -> Outcome:
         if at == 0:
             turn.advance_clock()
             turn.reap()
+            turn.ring()
         step = replace(step, floor=op.floor, seen=op.seen)
         replies.append(verb(turn, step))
         hints += _hints(turn, step, replies[-1])
@@ -140,6 +148,7 @@ def _several(state: State, op: ops.Several, now: int) -> Outcome:
 def _run(turn: Turn, op: ops.Op, verb: Callable[[Turn, Any], Reply]) -> Outcome:
     turn.advance_clock()
     turn.reap()
+    turn.ring()
     reply = verb(turn, op)
     return Outcome(reply, _hints(turn, op, reply))
 

@@ -11,6 +11,7 @@ from loco_redis.testing.model_rules import SIGNALS, features, is_closed, place_o
 from loco_redis.testing.model_sessions import PACE
 from loco_redis.testing.model_state import (
     DEAD,
+    LATER,
     QUEUED,
     DurableTask,
     Event,
@@ -39,9 +40,9 @@ def dump(state: State) -> Dump:
         requests={rid.encode(): _request(row) for rid, row in state.requests.items()},
         owned={rid.encode(): 0 for rid in state.requests},
         tombstones={rid.encode(): 0 for rid in state.tombstones},
-        tasks={task.rid.encode(): _task(task) for task in state.tasks.values()},
+        tasks={task.rid.encode(): _task(state, task) for task in state.tasks.values()},
         bodies={task.rid.encode(): task.body for task in state.tasks.values() if task.body},
-        queue=_queue(state),
+        queue=_queue(state, loads),
         loads={agent: _load(state, agent, load) for agent, load in loads.items()},
         agents={agent: kind.encode() for agent, kind in state.agents.items()},
         depth={agent: load.q for agent, load in loads.items()},
@@ -61,6 +62,10 @@ def dump(state: State) -> Dump:
         tallies=_tallies(state),
         alerts=tuple(state.alerts),
         events=tuple(map(_event, state.log)),
+        later={t.rid.encode(): t.due for t in state.tasks.values() if t.state == LATER},
+        timers={name.encode(): at for name, at in state.timers.items()},
+        orders=_orders(state),
+        idle={},
         index={},
         buckets={},
     )
@@ -152,6 +157,8 @@ def _vars(state: State) -> dict[bytes, bytes]:
         "raw": state.raw,
         "vnow": state.vnow,
         "due": state.due,
+        "servers": len(state.servers()),
+        "alarm": state.alarm,
     }
     texts = {name.encode(): b"%d" % number for name, number in numbers.items()}
     texts |= {name.encode(): b"%d" % value for name in PACE if (value := getattr(config, name))}
@@ -197,20 +204,31 @@ def _terms(terms: Terms | None) -> str:
     return terms.text if terms else ""
 
 
-def _task(task: DurableTask) -> bytes:
+def _orders(state: State) -> dict[bytes, bytes]:
+    rows = {"k" + key.decode("latin1"): task.encode() for key, task in state.keys.items()}
+    for task, order in state.orders.items():
+        rows["o" + task] = b"%d|%d|%b" % (order.deadline, order.ttl, order.key)
+        asking = "".join(session + "," for session in order.asking).encode()
+        texts = {"e": order.why, "r": order.result, "w": asking or None}
+        rows |= {letter + task: text for letter, text in texts.items() if text is not None}
+    return {name.encode("latin1"): row for name, row in rows.items()}
+
+
+def _task(state: State, task: DurableTask) -> bytes:
+    flags = bool(task.body) + 2 * (task.rid in state.orders)
     head = (
         f"{task.state}|{task.seq}|{task.tick}|{task.weight}|{task.attempt}|{task.max_attempts}"
-        f"|{int(bool(task.body))}|{_terms(task.terms)}|"
+        f"|{flags}|{_terms(task.terms)}|"
     )
     return head.encode() + task.agent
 
 
-def _queue(state: State) -> dict[bytes, float]:
+def _queue(state: State, loads: dict[bytes, Load]) -> dict[bytes, float]:
     rows = [(r.agent, r.lane, r.seq, r.tick, r.rid) for r in state.waiting()]
     rows += [
         (t.agent, "d", t.seq, t.tick, t.rid) for t in state.tasks.values() if t.state == QUEUED
     ]
-    heads = {load.head for load in state.loads().values()}
+    heads = {load.head for load in loads.values()}
     return {
         b"%b\0%b%016d%012d%b" % (agent, lane.encode(), seq, tick, ident.encode()): 0
         for agent, lane, seq, tick, ident in rows

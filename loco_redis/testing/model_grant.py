@@ -10,14 +10,13 @@ from dataclasses import dataclass
 
 from loco_redis.testing import model_pacing as pacing
 from loco_redis.testing.model_events import record
-from loco_redis.testing.model_money import post, refund, reserve
+from loco_redis.testing.model_money import post, refund
 from loco_redis.testing.model_rules import may_run, place_of, touch
 from loco_redis.testing.model_state import (
     BOUND,
-    DEAD,
     OPEN,
-    QUEUED,
     RUNNING,
+    SERVER,
     DurableTask,
     Lease,
     Load,
@@ -27,11 +26,11 @@ from loco_redis.testing.model_state import (
     sequence_of,
     session_of,
 )
+from loco_redis.testing.model_tasks import put_back
 
 MAX_COSTS = 10_000
 MAX_UNSETTLED = 10_000
 OTHER = b"__other__"
-IMPLICIT_WEIGHT = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +48,7 @@ class Granted:
     has_body: bool
     flags: str
     task: str | None
+    agent: bytes | None
 
 
 def scores(state: State, loads: dict[bytes, Load]) -> dict[bytes, float]:
@@ -101,9 +101,12 @@ def _next_tokens(state: State, agent: bytes) -> int:
 
 
 def designated(state: State) -> str:
-    """The session that is told when to look again: of the oldest candidate's next request."""
+    """The session that is told when to look again: of the oldest candidate's next request, or of
+    the oldest that serves any agent."""
     loads = state.loads()
-    agents = [agent for agent, load in loads.items() if may_run(state, agent, load)]
+    agents = [a for a, load in loads.items() if load.is_candidate and may_run(state, a, load)]
+    if not agents:
+        return state.servers()[0].session
     agent = min(agents, key=lambda name: loads[name].seq)
     bound, pulling = state.lane(agent, BOUND), state.lane(agent, OPEN)
     load = loads[agent]
@@ -115,6 +118,7 @@ def designated(state: State) -> str:
 def _grant(state: State, agent: bytes, score: float, now: int) -> Granted:
     request, task = _oldest(state, agent)
     served = task or request
+    request.agent = agent
     if task:
         task.state = RUNNING
         task.attempt += 1
@@ -157,15 +161,13 @@ def _record_grant(state: State, now: int, request: Request, lease: Lease) -> Non
 
 
 def _oldest(state: State, agent: bytes) -> tuple[Request, DurableTask | None]:
-    """What the agent serves next: its first bound request, or its first open one with a task."""
-    bound = state.lane(agent, BOUND)
-    pulling = state.lane(agent, OPEN)
-    if not pulling:
+    """What is served next of the agent: its first bound request; or its first task, by its first
+    open request or by one that serves any agent."""
+    bound, tasks = state.lane(agent, BOUND), state.queued_tasks(agent)
+    pulling = state.lane(agent, OPEN) or state.servers()
+    if not pulling or not tasks or (bound and bound[0].seq < tasks[0].seq):
         return bound[0], None
-    task = state.queued_tasks(agent)[0]
-    if bound and bound[0].seq < task.seq:
-        return bound[0], None
-    return pulling[0], task
+    return pulling[0], tasks[0]
 
 
 def told(state: State, request: Request) -> Granted:
@@ -185,6 +187,7 @@ def told(state: State, request: Request) -> Granted:
         has_body,
         lease.terms.flags if lease.terms else "",
         lease.task,
+        request.agent if request.lane == SERVER else None,
     )
 
 
@@ -222,15 +225,7 @@ def give_back(state: State, now: int, request: Request, lease: Lease) -> None:
     if lease.task:
         task = state.tasks[lease.task]
         task.attempt -= 1
-        put_back(state, now, task)
-
-
-def put_back(state: State, now: int, task: DurableTask) -> None:
-    """A durable task goes back to where it was in its queue; the next attempt costs, too."""
-    task.state = QUEUED
-    reserve(state, now, task.agent, task.terms)
-    touch(state, now, task.agent)
-    record(state, now, "requeued", task.agent, id=task.rid, attempt=task.attempt)
+        put_back(state, now, task, 0, b"")
 
 
 def reclaim(state: State, now: int, request: Request, lease: Lease) -> None:
@@ -246,9 +241,4 @@ def reclaim(state: State, now: int, request: Request, lease: Lease) -> None:
         if len(state.unsettled) > MAX_UNSETTLED:
             del state.unsettled[min(state.unsettled)]
     if lease.task:
-        task = state.tasks[lease.task]
-        if 0 < task.max_attempts <= task.attempt:
-            task.state, task.died = DEAD, state.tick
-            record(state, now, "died", task.agent, id=task.rid, attempt=task.attempt)
-        else:
-            put_back(state, now, task)
+        put_back(state, now, state.tasks[lease.task], 0, b"h")

@@ -8,8 +8,10 @@ from __future__ import annotations
 from loco_redis import _replies as replies
 from loco_redis._replies import Status
 from loco_redis.testing import ops
-from loco_redis.testing.model_grant import put_back, reclaim, withdraw
+from loco_redis.testing.model_grant import reclaim, withdraw
 from loco_redis.testing.model_state import DEAD, Request, sequence_of
+from loco_redis.testing.model_tasks import order
+from loco_redis.testing.model_tasks import requeue as queue_again
 from loco_redis.testing.model_turn import GONE, Turn
 
 
@@ -39,6 +41,7 @@ def _end(turn: Turn, request: Request, by: str) -> None:
     owner.delivered += 1
     if sequence_of(request.rid) >= owner.floor:
         state.tombstones.add(request.rid)
+    turn.tell_results()
     turn.hints.append((request.session, GONE))
 
 
@@ -60,5 +63,9 @@ def _revive(turn: Turn, task_id: str) -> Status:
     if task.state != DEAD:
         return Status.TASK_ALIVE
     task.attempt = task.died = 0
-    put_back(turn.state, turn.now, task)
+    if given := turn.state.orders.get(task_id):
+        given.why = None
+        given.deadline = given.deadline if given.deadline > turn.now else 0
+        order(turn.state, task_id, given)
+    queue_again(turn.state, turn.now, task)
     return Status.OK

@@ -10,7 +10,7 @@ from loco_redis.snapshots import AgentSnapshot, Holder, SessionSnapshot, Snapsho
 from loco_redis.testing import model_pacing as pacing
 from loco_redis.testing import ops
 from loco_redis.testing.model_grant import scores, told
-from loco_redis.testing.model_state import DEAD, State, sequence_of
+from loco_redis.testing.model_state import DEAD, LATER, SERVER, State, sequence_of
 from loco_redis.testing.model_turn import as_grant
 
 
@@ -90,6 +90,7 @@ def waiters(state: State, now: int) -> tuple[Waiter, ...]:
             age=max(now - request.since, 0) / 1e6,
         )
         for request in sorted(state.waiting(), key=lambda request: request.seq)
+        if request.lane != SERVER
     )
 
 
@@ -154,10 +155,12 @@ def snapshot(state: State, _op: ops.Snapshot, now: int, name: str) -> replies.Sn
 def _counts(state: State) -> dict[str, int]:
     return {
         "held": len(state.holders()),
-        "waiting": len(state.waiting()),
+        "waiting": len(state.waiting()) - len(state.servers()),
+        "serving": len(state.servers()),
         "competing": len(state.loads()),
         "registered": len(state.agents),
         "live_sessions": len(state.sessions),
         "durable_tasks": len(state.tasks),
         "dead_tasks": sum(task.state == DEAD for task in state.tasks.values()),
+        "delayed_tasks": sum(task.state == LATER for task in state.tasks.values()),
     }

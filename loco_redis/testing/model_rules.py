@@ -96,7 +96,7 @@ class Place(NamedTuple):
 
 def place_of(state: State, agent: bytes, load: Load) -> Place:
     if not load.is_candidate:
-        return Place()
+        return Place(percent=state.percent.get(agent, 100))
     cap = state.rules.get(b"c" + agent)
     if cap is not None and held_by(state, b"a" + agent) >= int(cap):
         return Place(is_capped=True)
@@ -127,10 +127,13 @@ def is_capped(state: State, agent: bytes) -> bool:
 
 
 def may_run(state: State, agent: bytes, load: Load) -> bool:
-    """Has the agent a request that could be granted, as far as caps go?"""
+    """Has the agent a request that could be granted, as far as caps go; or a task, and somebody
+    waits to serve any?"""
+    if not load.is_candidate:
+        return bool(state.servers()) and not is_capped(state, agent)
     place = place_of(state, agent, load)
     closed = place.tenant is not None and is_closed(state, place.tenant)
-    return load.is_candidate and not place.is_capped and not closed
+    return not place.is_capped and not closed
 
 
 def trust_rule(state: State) -> tuple[int, int] | None:

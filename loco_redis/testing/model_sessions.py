@@ -29,6 +29,9 @@ def refusal(state: State, op: ops.Open) -> replies.OpenReply | None:
         if asked is not None and asked != stored:
             text = f"{stored:.17g}" if name == "alpha" else str(stored)
             return replies.OpenReply(Status.MISMATCH, 0, field=name, stored=text)
+    most = state.limits.sessions
+    if op.session not in state.sessions and len(state.sessions) >= most:
+        return replies.OpenReply(Status.REFUSED, 0, field="sessions", stored=str(most))
     return None
 
 
@@ -70,7 +73,7 @@ def heartbeat(turn: Turn, op: ops.Heartbeat) -> replies.HeartbeatReply:
         delivered=session.delivered,
         fence=state.fence,
         more=reaping_is_left(state),
-        wake=turn.wake,
+        wake=turn.wake(op.session),
     )
 
 
@@ -79,6 +82,10 @@ def register(turn: Turn, op: ops.Register) -> replies.RefusableReply:
     if not turn.enters(op):
         return replies.RefusableReply(Status.EXPIRED, turn.finish())
     if not turn.is_done(op):
+        most_agents = state.limits.agents
+        if op.agent not in state.agents and len(state.agents) >= most_agents:
+            full = replies.Refusal("full", ("agents", str(most_agents)))
+            return replies.RefusableReply(Status.REFUSED, turn.finish(), full)
         tenant = tenant_of(op.agent)
         most = state.rules.get(b"t" + (tenant or b""), b"||").split(b"|")[0]
         is_new = tenant and most and op.agent not in state.agents
@@ -156,9 +163,9 @@ def close(turn: Turn, op: ops.Close) -> replies.CloseReply:
     return replies.CloseReply(Status.OK, turn.finish(), op.session in state.sessions)
 
 
-def reap(turn: Turn, _op: ops.Reap) -> replies.ReapReply:
-    serial = turn.finish()
-    return replies.ReapReply(Status.OK, serial, turn.reaped, reaping_is_left(turn.state), turn.wake)
+def reap(turn: Turn, op: ops.Reap) -> replies.ReapReply:
+    serial, wake = turn.finish(), turn.wake(op.session)
+    return replies.ReapReply(Status.OK, serial, turn.reaped, reaping_is_left(turn.state), wake)
 
 
 def reaping_is_left(state: State) -> bool:

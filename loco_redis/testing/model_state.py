@@ -10,10 +10,13 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import NamedTuple
 
-BOUND, DURABLE, OPEN = "b", "d", "o"
-QUEUED, RUNNING, DEAD = "Q", "R", "D"
+from loco_redis._limits import LIMITS, Limits
+
+BOUND, DURABLE, OPEN, SERVER = "b", "d", "o", "s"
+QUEUED, RUNNING, DEAD, LATER = "Q", "R", "D", "L"
 NO_LIMIT = -1
 
 
@@ -125,8 +128,22 @@ class Request:
 
 
 @dataclass(slots=True)
+class Order:
+    """What is said of a durable task beyond its queue; times in microseconds, 0 for none. `why` it
+    failed last, the sessions `asking` for its `result` (None until it is done)."""
+
+    deadline: int = 0
+    ttl: int = 0
+    key: bytes = b""
+    why: bytes | None = None
+    asking: list[str] = field(default_factory=list)
+    result: bytes | None = None
+
+
+@dataclass(slots=True)
 class DurableTask:
-    """A task from `submit`, with the id `rid`; `attempt` counts its starts, `died` is a tick."""
+    """A task from `submit`, with the id `rid`; `attempt` counts its starts, `died` is a tick, `due`
+    the TIME at which a delayed one joins its queue."""
 
     rid: str
     seq: int
@@ -139,6 +156,7 @@ class DurableTask:
     state: str = QUEUED
     attempt: int = 0
     died: int = 0
+    due: int = 0
 
     @property
     def lane(self) -> str:
@@ -153,7 +171,7 @@ class Event(NamedTuple):
     fields: dict[str, bytes]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Load:
     """What an agent has queued: Q, the counts of its lanes, and its oldest task, the head."""
 
@@ -177,12 +195,16 @@ class Load:
 class State:
     """All of one scheduler, the counters as in `vars`. `config` is None on an empty server.
 
-    `freed` are the slots that the present script has freed, in order; `wake` is when a slot that is
-    free may be given, if that is not yet. `alpha` is the one in force, which may tune itself. `log`
-    is never cut here; `kept` is how many of its last entries a server must still have.
+    `limits` are those of the scripts' build. `freed` are the slots that the present script has
+    freed, in order, and `told_results` its hints about results. `alarm` is a lower bound of the
+    next TIME at which something is due (0: none), `timers` by a letter and a task; `orders` outlive
+    tasks whose results are kept, `keys` name their tasks. `wake` is when a slot that is free may be
+    given, if that is not yet. `alpha` is the one in force, which may tune itself. `log` is never
+    cut here; `kept` is how many of its last entries a server must still have.
     """
 
     config: Config | None = None
+    limits: Limits = LIMITS
     serial: int = 0
     tick: int = 0
     seq: int = 0
@@ -194,6 +216,7 @@ class State:
     raw: int = 0
     vnow: int = 0
     due: int = 0
+    alarm: int = 0
     sessions: dict[str, Session] = field(default_factory=dict)
     requests: dict[str, Request] = field(default_factory=dict)
     tasks: dict[str, DurableTask] = field(default_factory=dict)
@@ -203,6 +226,10 @@ class State:
     unsettled: dict[int, tuple[Terms, bytes]] = field(default_factory=dict)
     freed: list[int] = field(default_factory=list)
     log: list[Event] = field(default_factory=list)
+    orders: dict[str, Order] = field(default_factory=dict)
+    keys: dict[bytes, str] = field(default_factory=dict)
+    timers: dict[str, int] = field(default_factory=dict)
+    told_results: list[tuple[str, str]] = field(default_factory=list)
     kept: int = 0
     # Governance
     rules: dict[bytes, bytes] = field(default_factory=dict)
@@ -245,6 +272,10 @@ class State:
     def waiting(self) -> list[Request]:
         return [request for request in self.requests.values() if request.lease is None]
 
+    def servers(self) -> list[Request]:
+        """Waiting requests that serve any agent, oldest first."""
+        return self.lane(b"", SERVER)
+
     def holders(self) -> list[tuple[Request, Lease]]:
         return [(request, request.lease) for request in self.requests.values() if request.lease]
 
@@ -261,14 +292,21 @@ class State:
     def loads(self) -> dict[bytes, Load]:
         """The competing agents."""
         tasks: dict[bytes, list[Request | DurableTask]] = defaultdict(list)
-        counts: Counter[tuple[bytes, str]] = Counter()
-        queued: list[Request | DurableTask] = [*self.waiting()]
-        queued += [task for task in self.tasks.values() if task.state == QUEUED]
-        for entry in queued:
-            counts[entry.agent, entry.lane] += 1
-            if entry.lane != OPEN:
-                tasks[entry.agent].append(entry)
-        return {agent: _load(mine, counts) for agent, mine in tasks.items()}
+        opens: Counter[bytes] = Counter()
+        for request in self.waiting():
+            if request.lane == OPEN:
+                opens[request.agent] += 1
+            elif request.lane == BOUND:
+                tasks[request.agent].append(request)
+        for task in self.tasks.values():
+            if task.state == QUEUED:
+                tasks[task.agent].append(task)
+        return {agent: _load(mine, opens[agent]) for agent, mine in tasks.items()}
+
+    def depth(self, agent: bytes) -> int:
+        """Q of one agent, 0 if it has nothing queued."""
+        queued = sum(r.weight for r in self.waiting() if r.agent == agent)
+        return queued + sum(task.weight for task in self.queued_tasks(agent))
 
     def free_slot(self) -> int:
         """The slot that the present script freed last, if one below capacity, else the lowest."""
@@ -278,15 +316,18 @@ class State:
         return next(slot for slot in slots if slot not in held and slot < capacity)
 
 
-def _load(tasks: list[Request | DurableTask], counts: Counter[tuple[bytes, str]]) -> Load:
-    head = min(tasks, key=lambda task: task.seq)
+_seq = attrgetter("seq")
+
+
+def _load(tasks: list[Request | DurableTask], opens: int) -> Load:
+    head, lanes = min(tasks, key=_seq), [task.lane for task in tasks]
     return Load(
-        q=sum(task.weight for task in tasks),
+        q=sum([task.weight for task in tasks]),
         tick=head.tick,
         seq=head.seq,
-        bound=counts[head.agent, BOUND],
-        durable=counts[head.agent, DURABLE],
-        open=counts[head.agent, OPEN],
+        bound=lanes.count(BOUND),
+        durable=lanes.count(DURABLE),
+        open=opens,
         lane=head.lane,
         weight=head.weight,
         terms=head.terms,
@@ -296,7 +337,7 @@ def _load(tasks: list[Request | DurableTask], counts: Counter[tuple[bytes, str]]
 
 def tenant_of(agent: bytes) -> bytes | None:
     """The tenant that an agent belongs to, by its name."""
-    found = re.match(rb"([A-Za-z0-9_-]+)/.", agent, re.DOTALL)
+    found = b"/" in agent and re.match(rb"([A-Za-z0-9_-]+)/.", agent, re.DOTALL)
     return found[1] if found else None
 
 

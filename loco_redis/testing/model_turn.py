@@ -8,7 +8,8 @@ from loco_redis._replies import Grant
 from loco_redis.testing import model_events as events
 from loco_redis.testing import ops
 from loco_redis.testing.model_grant import Granted, designated, grant_all, reclaim, told, withdraw
-from loco_redis.testing.model_state import Request, State, rid_of, sequence_of, session_of
+from loco_redis.testing.model_state import LATER, Request, State, rid_of, sequence_of, session_of
+from loco_redis.testing.model_tasks import ring
 
 UNITS = 32  # requests and sessions that a script ends
 GONE = "gone"  # the hint to the owner of what was evicted
@@ -26,10 +27,11 @@ class Turn:
     granted: list[Granted] = field(default_factory=list)
     hints: list[Hint] = field(default_factory=list)
     reaped: int = 0
+    rang: bool = False
     woken: tuple[str, int] | None = None
 
     def __post_init__(self) -> None:
-        self.state.freed = []
+        self.state.freed, self.state.told_results = [], []
         self.state.wake = 0
 
     def advance_clock(self) -> None:
@@ -55,6 +57,13 @@ class Turn:
             if session not in state.sessions:
                 self.record("expired", session=session)
         self.grant()
+
+    def ring(self) -> None:
+        """The rest of step 3: what is due at this TIME."""
+        if 0 < self.state.alarm <= self.now:
+            ring(self.state, self.now)
+            self.rang = True
+            self.grant()
 
     def end_session(self, session: str, units: int) -> int:
         """A session loses its requests in order of rid, then its rows; the units it took."""
@@ -102,23 +111,49 @@ class Turn:
 
     def grant(self) -> None:
         """Step 6."""
+        self.tell_results()
         made = grant_all(self.state, self.now)
         self.granted += made
         self.hints += [(granted.session, as_grant(granted)) for granted in made]
+
+    def tell_results(self) -> None:
+        """Whoever asked for a result that is there now."""
+        self.hints += self.state.told_results
+        self.state.told_results = []
+
+    def tell_due(self) -> None:
+        """A task's time has come: who looks when the next one's will."""
+        due = [task.due for task in self.state.tasks.values() if task.state == LATER]
+        if due and (servers := self.state.servers()):
+            at = self.state.vnow + max(min(due) - self.now, 1)
+            self.hints.append((servers[0].session, at))
+        self.rang = False
 
     def record(self, kind: str, agent: bytes | None = None, /, **facts: bytes | str | int) -> None:
         """An entry of the decision log."""
         events.record(self.state, self.now, kind, agent, **facts)
 
     @property
-    def wake(self) -> int:
-        """In how many microseconds the caller should look again; 0: a hint will come."""
+    def until_given(self) -> int:
+        """In how many microseconds a slot that is free may be given; 0: a hint will come."""
         return max(self.state.wake - self.state.vnow, 1) if self.state.wake else 0
+
+    def wake(self, session: str, is_own: bool = False) -> int:
+        """In how many microseconds the caller should look again. Of a task's time one session is
+        told, the first of those that serve any agent, and whoever has just said so (`is_own`)."""
+        state, waits = self.state, [self.until_given] if self.until_given else []
+        servers = state.servers()
+        if is_own or (servers and servers[0].session == session):
+            due = [task.due for task in state.tasks.values() if task.state == LATER]
+            waits += [max(min(due) - self.now, 1)] if due else []
+        return min(waits, default=0)
 
     def finish(self) -> int:
         """Steps 6 and 7; the serial number of this script."""
         self.grant()
         state = self.state
+        if self.rang:
+            self.tell_due()
         if state.wake and state.wake != state.told:
             self.woken = (designated(state), state.wake)
             state.told = state.wake
@@ -149,4 +184,5 @@ def as_grant(granted: Granted) -> Grant:
         has_body=granted.has_body,
         flags=granted.flags,
         task_id=granted.task,
+        agent=granted.agent,
     )

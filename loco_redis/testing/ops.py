@@ -71,6 +71,7 @@ class Submit(Request):
     max_attempts: int = 0
     body: bytes = b""
     given: bytes = b""
+    order: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,29 @@ class Release(Request):
     charge: bool = True
     cell: str = "0000"
     labels: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Serve(Request):
+    """For a slot and a durable task of whichever agent comes first."""
+
+    verb = "serve"
+
+
+@dataclass(frozen=True, slots=True)
+class Complete(Release):
+    """`outcome` c (done), f (failed) or p (put off); `delay` in microseconds."""
+
+    verb = "complete"
+    outcome: str = "c"
+    value: bytes = b""
+    delay: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Result(Call):
+    verb = "result"
+    task_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +213,7 @@ class Close(Op):
 @dataclass(frozen=True, slots=True)
 class Reap(Op):
     verb = "reap"
+    session: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ An SDK's results and the raw JSON have the same fields, so both are looked at as
 
 from __future__ import annotations
 
+import json
 from typing import Any, ClassVar
 
 from pydantic import BaseModel
@@ -128,4 +129,62 @@ class Responses:
         return event["delta"] if event["type"] == "response.output_text.delta" else ""
 
 
-Ask = Messages | Chat | Responses
+class Gemini:
+    """Google's generated content."""
+
+    model = "gemini-2.5-flash"
+    path = f"/v1beta/models/{model}:generateContent"
+    arguments: ClassVar[JSON] = {
+        "contents": [{"role": "user", "parts": [{"text": QUESTION}]}],
+        "generationConfig": {"maxOutputTokens": MOST_TOKENS},
+    }
+    input_comes_first = True
+
+    @staticmethod
+    def text(answer: JSON) -> str:
+        return "".join(part["text"] for part in answer["candidates"][0]["content"]["parts"])
+
+
+class Bedrock:
+    """AWS Bedrock's Converse. `stream` is the member of the response that is one."""
+
+    model = "us.anthropic.claude-haiku-4-5-20251001-v1:0"
+    arguments: ClassVar[JSON] = {
+        "modelId": model,
+        "messages": [{"role": "user", "content": [{"text": QUESTION}]}],
+        "inferenceConfig": {"maxTokens": MOST_TOKENS},
+    }
+    stream = "stream"
+    input_comes_first = False
+
+    @staticmethod
+    def text(answer: JSON) -> str:
+        return str(answer["output"]["message"]["content"][0]["text"])
+
+    @staticmethod
+    def text_of_event(event: JSON) -> str:
+        return str(event.get("contentBlockDelta", {"delta": {"text": ""}})["delta"]["text"])
+
+
+class BedrockClaude:
+    """A model of Anthropic, invoked through Bedrock: by Anthropic's own requests."""
+
+    body: ClassVar[JSON] = {
+        "anthropic_version": "bedrock-2023-05-31",
+        "max_tokens": MOST_TOKENS,
+        "messages": [{"role": "user", "content": QUESTION}],
+    }
+    arguments: ClassVar[JSON] = {"modelId": Bedrock.model, "body": json.dumps(body)}
+    stream = "body"
+    input_comes_first = True
+
+    @staticmethod
+    def text(answer: bytes) -> str:
+        return Messages.text(json.loads(answer))
+
+    @staticmethod
+    def text_of_event(event: JSON) -> str:
+        return Messages.text_of_event(json.loads(event["chunk"]["bytes"]))
+
+
+Ask = Messages | Chat | Responses | Gemini | Bedrock | BedrockClaude

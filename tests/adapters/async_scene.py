@@ -12,8 +12,8 @@ import pytest
 
 from loco_redis import AsyncLOCOScheduler, Snapshot
 from loco_redis.testing.fake_provider import FakeProvider
-from tests.adapters.async_ways import Way
 from tests.adapters.settled import Figures, at_rest, early, price, reported, settle_down, settled
+from tests.adapters.way import Way
 from tests.schedulers import Schedulers
 from tests.waiting import eventually
 
@@ -50,7 +50,9 @@ class Scene:
 
     async def settled(self, slots: int | None = None) -> None:
         """The same, and what was settled is what the provider has said."""
-        assert await self.released(slots) == reported(self.provider)
+        assert await self.released(slots) == (
+            reported(self.provider) if self.way is None else self.way.expected()
+        )
 
     async def settled_early(self, seen: str) -> None:
         """The only call was a stream that ended after the text `seen`."""

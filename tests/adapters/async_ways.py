@@ -6,7 +6,6 @@ A new way says how its client is made and, where it is no SDK's, how it calls an
 from __future__ import annotations
 
 import json
-from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
 from typing import Any, ClassVar
 
@@ -15,55 +14,11 @@ import httpx
 import httpx2
 import openai
 
-from loco_redis import AsyncLOCOScheduler
 from loco_redis.adapters import AnthropicAdapter, AsyncScheduledTransport, OpenAIAdapter
-from loco_redis.testing.fake_provider import FakeProvider
-from tests.adapters.asks import Ask, Beta, Chat, Messages, Responses
+from tests.adapters.asks import Beta, Chat, Messages, Responses
+from tests.adapters.way import Way
 
 KEY = "any"
-
-
-class Way(ABC):
-    """A scheduled client.
-
-    Attributes:
-        ask: what it calls.
-        status_error: what it raises for an error of the provider.
-        wraps: whether it raises a refusal as the cause of an error of its own.
-    """
-
-    ask: ClassVar[type[Ask]]
-    status_error: ClassVar[type[Exception]]
-    wraps: ClassVar[bool] = False
-
-    def __init__(
-        self,
-        provider: FakeProvider,
-        scheduler: AsyncLOCOScheduler,
-        max_retries: int = 0,
-        **options: Any,
-    ) -> None:
-        self.provider, self.scheduler = provider, scheduler
-        self.max_retries, self.options = max_retries, options
-
-    @abstractmethod
-    async def call(self, **more: Any) -> str:
-        """The text of a whole answer."""
-
-    @abstractmethod
-    async def open(self, **more: Any) -> Any:
-        """A stream, not read yet."""
-
-    @abstractmethod
-    def texts(self, stream: Any) -> AsyncIterator[str]:
-        """The pieces of text that come by it."""
-
-    @abstractmethod
-    async def close(self, stream: Any) -> None: ...
-
-    @abstractmethod
-    async def aclose(self) -> None:
-        """Close the client."""
 
 
 class SDKWay(Way):

@@ -11,6 +11,8 @@ from tests.adapters.async_scene import scenes
 from tests.adapters.sync_scene import sync_scenes
 from tests.schedulers import schedulers
 
+pytest.register_assert_rewrite("tests.adapters.async_cases", "tests.adapters.sync_cases")
+
 __all__ = ["provider", "scenes", "schedulers", "sync_scenes"]
 
 

@@ -18,7 +18,7 @@ from tests.adapters.settled import (
     settle_down_blocking,
     settled_blocking,
 )
-from tests.adapters.sync_ways import Way
+from tests.adapters.sync_way import Way
 from tests.schedulers import NAME
 from tests.servers import Server
 from tests.waiting import wait_until
@@ -41,7 +41,9 @@ class SyncScene:
         return settled_blocking(self.scheduler)
 
     def settled(self, slots: int | None = None) -> None:
-        assert self.released(slots) == reported(self.provider)
+        assert self.released(slots) == (
+            reported(self.provider) if self.way is None else self.way.expected()
+        )
 
     def settled_early(self, seen: str) -> None:
         """As `async_scene.Scene.settled_early`."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
@@ -12,55 +11,11 @@ import httpx
 import httpx2
 import openai
 
-from loco_redis import LOCOScheduler
 from loco_redis.adapters import AnthropicAdapter, OpenAIAdapter, ScheduledTransport
-from loco_redis.testing.fake_provider import FakeProvider
-from tests.adapters.asks import Ask, Beta, Chat, Messages, Responses
+from tests.adapters.asks import Beta, Chat, Messages, Responses
+from tests.adapters.sync_way import Way
 
 KEY = "any"
-
-
-class Way(ABC):
-    """A scheduled client.
-
-    Attributes:
-        ask: what it calls.
-        status_error: what it raises for an error of the provider.
-        wraps: whether it raises a refusal as the cause of an error of its own.
-    """
-
-    ask: ClassVar[type[Ask]]
-    status_error: ClassVar[type[Exception]]
-    wraps: ClassVar[bool] = False
-
-    def __init__(
-        self,
-        provider: FakeProvider,
-        scheduler: LOCOScheduler,
-        max_retries: int = 0,
-        **options: Any,
-    ) -> None:
-        self.provider, self.scheduler = provider, scheduler
-        self.max_retries, self.options = max_retries, options
-
-    @abstractmethod
-    def call(self, **more: Any) -> str:
-        """The text of a whole answer."""
-
-    @abstractmethod
-    def open(self, **more: Any) -> Any:
-        """A stream, not read yet."""
-
-    @abstractmethod
-    def texts(self, stream: Any) -> Iterator[str]:
-        """The pieces of text that come by it."""
-
-    @abstractmethod
-    def close(self, stream: Any) -> None: ...
-
-    @abstractmethod
-    def end(self) -> None:
-        """Close the client."""
 
 
 class SDKWay(Way):

@@ -11,7 +11,7 @@ import pytest
 import loco_redis
 from loco_redis import AsyncLOCOScheduler, BudgetExceededError, BudgetPolicy
 from loco_redis.adapters import AnthropicAdapter, Pricing, Usage, estimate
-from loco_redis.adapters._call import CallOptions
+from loco_redis.adapters._calls.call import CallOptions
 from loco_redis.testing.fake_provider import FakeProvider, Reply
 from loco_redis.testing.fake_provider.billed import Billed
 from tests.adapters.async_ways import KEY

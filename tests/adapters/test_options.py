@@ -22,7 +22,7 @@ from loco_redis.adapters import (
     OpenAIAdapter,
     ScheduledTransport,
 )
-from loco_redis.adapters._call import pause_asked
+from loco_redis.adapters._calls.failures import pause_asked
 from loco_redis.testing.fake_provider import FakeProvider
 from tests.adapters.async_ways import KEY
 from tests.defaults import Defaults, defaults

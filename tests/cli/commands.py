@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import os
 import pty
+import signal
 import struct
 import subprocess
 import sys
@@ -22,6 +23,7 @@ needs_proc = pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="looks i
 
 _MARK = "LOCO_TEST_RUN"
 _ROOT = Path(__file__).parents[2]
+_started: list[Command] = []
 
 
 @dataclass
@@ -32,6 +34,7 @@ class Command:
     mark: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     def _popen(self, **options: object) -> subprocess.Popen[bytes]:
+        _started.append(self)
         return subprocess.Popen(
             [sys.executable, "-m", "loco_redis.cli", *self.arguments],
             env={**os.environ, _MARK: self.mark, "TERM": "xterm-256color"},
@@ -41,8 +44,11 @@ class Command:
         )
 
     def start(self) -> subprocess.Popen[bytes]:
-        """Without a terminal; its output in pipes."""
-        return self._popen(stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        """Without a terminal; its output in pipes, unbuffered: who has read a line may still ask
+        for the rest by `communicate`."""
+        return self._popen(
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0
+        )
 
     def run(self) -> tuple[int, str, str]:
         """To its end: (exit status, stdout, stderr)."""
@@ -65,15 +71,20 @@ class Command:
         return process.wait(timeout=10), got.decode()
 
     def processes(self, containing: str = "") -> list[int]:
-        """The pids of its processes whose command line contains a text."""
+        """The pids of its processes whose command line contains a text; none without /proc."""
         return [
             int(entry.name)
-            for entry in Path("/proc").iterdir()
+            for entry in Path("/").glob("proc/*")
             if entry.name.isdigit() and self._is_ours(entry, containing)
         ]
 
     def assert_nothing_runs(self) -> None:
         wait_until(lambda: not self.processes(), what=f"the end of all of {self.arguments}")
+
+    def kill(self) -> None:
+        for pid in self.processes():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     def _is_ours(self, entry: Path, containing: str) -> bool:
         try:
@@ -82,6 +93,12 @@ class Command:
         except OSError:
             return False
         return f"{_MARK}={self.mark}".encode() in environment and containing.encode() in command
+
+
+def kill_started() -> None:
+    """Nothing that a failed test left running writes into the next one's Redis."""
+    while _started:
+        _started.pop().kill()
 
 
 def loco_redis(*arguments: str) -> Command:

@@ -6,8 +6,15 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.cli.commands import kill_started
 from tests.cli.fleets import Fleet
 from tests.servers import Server
+
+
+@pytest.fixture(autouse=True)
+def _no_process_is_left() -> Iterator[None]:
+    yield
+    kill_started()
 
 
 @pytest.fixture

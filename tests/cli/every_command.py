@@ -10,9 +10,10 @@ import redis
 from click.testing import Result
 
 from loco_redis import BudgetPolicy, SLOBudget, Task, TrustScorer
-from loco_redis.cli._rights import acl_rules
+from loco_redis._rights import acl_rules
 from tests.cli.calls import invoke
 from tests.cli.fleets import Fleet
+from tests.cli.look.plans import plant
 
 # Command -> a call of it that succeeds on the fleet below; `{waiting}` is a request's id.
 CALLS = {
@@ -30,6 +31,9 @@ CALLS = {
     "costs": "-n llm_api",
     "slo": "-n llm_api",
     "trust": "-n llm_api",
+    "plan list": "",
+    "plan status": "nightly",
+    "plan graph": "nightly",
     "config get": "-n llm_api",
     "config set": "capacity=3 -n llm_api -y",
     "pause": "-n llm_api",
@@ -101,4 +105,5 @@ def governed_fleet(url: str) -> Iterator[Fleet]:
         fleet.hold("batch")
         for agent in ("report", "acme/report", "report"):
             fleet.wait(agent)
+        plant(url, "nightly")
         yield fleet

@@ -9,8 +9,9 @@ import pytest
 import redis
 
 from loco_redis._keys import REGISTRY, Keys
+from loco_redis._rights import CLUSTER
 from loco_redis._server import _free_port
-from loco_redis.cli._rights import CLUSTER, RIGHTS
+from loco_redis.cli._rights import RIGHTS
 from tests.cli.calls import invoke
 from tests.cli.every_command import Operator, governed_fleet
 from tests.servers import BINARIES, DEFAULT, EmbeddedServer

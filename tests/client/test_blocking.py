@@ -8,12 +8,14 @@ import signal
 import threading
 from collections.abc import Iterator
 from concurrent.futures import CancelledError, ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
 from loco_redis import (
     AcquireTimeoutError,
     Agent,
+    BackendUnavailableError,
     LeaseLostError,
     LOCOScheduler,
     SharedResource,
@@ -210,3 +212,30 @@ def test_no_job_outlives_its_loop() -> None:
         loop.stop()
         with pytest.raises(CancelledError):
             waiting.result(timeout=10.0)
+
+
+def test_ended_thread_does_not_start_again() -> None:
+    """Who leaves a body while another thread closes the scheduler gets ShutdownError; no thread is
+    started that nobody would end."""
+    loop = LoopThread("test")
+    loop.run(asyncio.sleep(0))
+    loop.end()
+    with pytest.raises(ShutdownError):
+        loop.run(asyncio.sleep(0))
+    assert not loop.running
+
+
+def test_failed_opening_leaves_no_thread_and_can_be_tried_again(
+    redis_url: str, tmp_path: Path
+) -> None:
+    """Nobody leaves a `with` that was not entered."""
+    path = tmp_path / "redis.sock"
+    scheduler = LOCOScheduler(
+        [], SharedResource("llm", 1), redis=f"unix://{path}", backend_timeout=0.2
+    )
+    with pytest.raises(BackendUnavailableError), scheduler:
+        pytest.fail("it was opened")
+    assert not [t for t in threading.enumerate() if t.name.startswith("loco_redis.")]
+    path.symlink_to(redis_url.removeprefix("unix://"))
+    with scheduler, scheduler.acquire("a"):
+        pass

@@ -132,10 +132,15 @@ async def test_reset_closes_those_of_other_loops(defaults: Defaults) -> None:
     """In their own loops, which go on; a loop that stands still closes its own when it runs."""
     defaults.configure(3)
     outcome: list[BaseException] = []
+    began = threading.Event()
+
+    async def held_for_ever() -> None:
+        began.set()
+        await asyncio.Event().wait()
 
     async def hold() -> None:
         try:
-            await loco.wrap(asyncio.Event().wait, agent_id="elsewhere")
+            await loco.wrap(held_for_ever, agent_id="elsewhere")
         except LeaseLostError as error:
             outcome.append(error)
         with pytest.raises(RuntimeError, match="nothing is configured"):
@@ -145,7 +150,8 @@ async def test_reset_closes_those_of_other_loops(defaults: Defaults) -> None:
     await asyncio.to_thread(still.run_until_complete, loco.wrap(asyncio.sleep, 0))
     thread = threading.Thread(target=asyncio.run, args=(hold(),))
     thread.start()
-    await eventually(lambda: defaults.held() == ["elsewhere"])
+    await eventually(began.is_set)
+    assert defaults.held() == ["elsewhere"]
     assert defaults.sessions() == 2
     await loco.reset()
     assert defaults.sessions() == 1

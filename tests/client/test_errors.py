@@ -13,6 +13,7 @@ from loco_redis.errors import LocoRedisError
 
 EXAMPLES: list[LocoRedisError] = [
     errors.BackpressureError("llm", 7, 7),
+    errors.ResourceFullError("sessions", 100_000),
     errors.PolicyViolationError("rate", "batch", "10 tasks in 60 s", 1.5),
     errors.BudgetExceededError("batch", 100.0, 95.0, 10.0),
     errors.TenantCostExceededError("acme", "acme/batch", 100.0, 95.0, 10.0),
@@ -20,6 +21,10 @@ EXAMPLES: list[LocoRedisError] = [
     errors.UnknownTenantError("acme"),
     errors.ShutdownError("llm"),
     errors.AcquireTimeoutError("llm", "batch", 2.5),
+    errors.NoTaskError("llm", "", 2.5),
+    errors.TaskFailedError("t1", "ValueError: no"),
+    errors.TaskExpiredError("t1"),
+    errors.ResultNotKeptError("t1"),
     errors.EvictedError("s1:000000000001", "batch"),
     errors.LeaseLostError("llm", 42),
     errors.SessionExpiredError("llm", "s1"),
@@ -38,7 +43,16 @@ EXAMPLES: list[LocoRedisError] = [
     errors.BackendUnavailableError("redis://h", "refused"),
     errors.BackendMemoryError("redis://h"),
     errors.BackendPermissionError("redis://h", "EVALSHA", "NOPERM no permissions"),
+    errors.BackendLibraryError("redis://h", "loco_redis_0123456789"),
     errors.BackendVersionError("redis://h", "6.0.16"),
+    errors.PlanError("steps wait for each other: a -> b -> a"),
+    errors.PlanFailedError("nightly", "failed", "step 'fetch': OSError"),
+    errors.UnknownPlanError("nightly", "redis://h"),
+    errors.NoBackendError("models", 1, 2, 9.5),
+    errors.ContextFullError("team", "keys", 10_001, 10_000),
+    errors.ContextContendedError("team", "hits", 100),
+    errors.ConfigFileError("c.yaml", ["c.yaml:3:5: redis.prot is unknown: did you mean port?"]),
+    errors.ReplyTimeoutError("agent1", "t-1"),
 ]
 
 
@@ -78,7 +92,9 @@ def test_also_builtin() -> None:
     assert issubclass(errors.UnknownAgentError, ValueError)
     assert issubclass(errors.UnknownTaskError, ValueError)
     assert all(
-        issubclass(type(e), errors.BackendError) for e in EXAMPLES if "Backend" in name_of(e)
+        issubclass(type(e), errors.BackendError)
+        for e in EXAMPLES
+        if name_of(e).startswith("Backend")
     )
 
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from dataclasses import replace
 
 import pytest
-import redis.asyncio
 
 from loco_redis import (
     AsyncLOCOScheduler,
@@ -18,9 +16,8 @@ from loco_redis import (
     SharedResource,
     ShutdownError,
 )
-from loco_redis._keys import Keys
 from loco_redis._outbox import Answer, Outbox
-from tests.schedulers import NAME, Schedulers
+from tests.schedulers import Schedulers
 
 
 async def test_opens_on_first_use(schedulers: Schedulers) -> None:
@@ -36,17 +33,6 @@ async def test_opens_on_first_use(schedulers: Schedulers) -> None:
     assert "closed" in repr(scheduler)
     with pytest.raises(ShutdownError):
         await scheduler.snapshot()
-
-
-async def test_what_another_version_has_stored_is_left_alone(schedulers: Schedulers) -> None:
-    """Whatever its rows look like: the schema's number is looked at first, nothing is written."""
-    client, key = schedulers.server.client, Keys(NAME).vars
-    client.hset(key, mapping={"schema": "99", "counters": "of another form"})
-    with pytest.raises(ConfigMismatchError, match="schema"):
-        async with schedulers():
-            pass
-    assert client.hgetall(key) == {b"schema": b"99", b"counters": b"of another form"}
-    client.delete(key)
 
 
 async def test_concurrent_first_uses_open_one_session(schedulers: Schedulers) -> None:
@@ -66,47 +52,10 @@ async def test_nothing_asked_for_adopts_what_is_stored(schedulers: Schedulers) -
     assert (snapshot.max_waiters, snapshot.lease_ttl) == (8, 1.5)
 
 
-@pytest.mark.parametrize(
-    ("options", "field", "stored", "asked"),
-    [
-        ({"capacity": 4}, "capacity", 3, 4),
-        ({"alpha": 0.5}, "alpha", 0.25, 0.5),
-        ({"optimize_for": "latency"}, "alpha", 0.25, 0.0),
-        ({"lease_ttl": 3.5}, "lease_ttl", 2.0, 3.5),
-        ({"max_waiters": 1}, "max_waiters", None, 1),
-    ],
-)
-async def test_other_values_are_a_mismatch(
-    schedulers: Schedulers, options: dict[str, object], field: str, stored: object, asked: object
-) -> None:
-    """The error names field, stored and asked value in the user's units; nothing is written."""
-    async with schedulers(capacity=3):
-        before = replace(schedulers.dump(), vars={})
-        with pytest.raises(ConfigMismatchError, match=f"{field} is {stored} .*{asked}") as caught:
-            async with schedulers(**{"capacity": 3, **options}):
-                pass
-        error = caught.value
-        assert (error.field, error.stored, error.asked) == (field, stored, asked)
-        assert before.sessions == schedulers.dump().sessions
-
-
 async def test_first_opener_must_give_a_capacity(schedulers: Schedulers) -> None:
     """With nothing stored there is nothing to adopt, and the error says what to do."""
     with pytest.raises(ConfigMismatchError, match=r"nothing is stored for 'llm'.*capacity"):
         await schedulers(capacity=None).snapshot()
-
-
-async def test_given_client_is_used_and_left_open(schedulers: Schedulers) -> None:
-    """A client with a pool of two, both taken, serves a scheduler and goes on working."""
-    client = redis.asyncio.Redis.from_url(schedulers.server.url, max_connections=2)
-    taken = [await client.connection_pool.get_connection() for _ in range(2)]
-    async with schedulers(redis=client) as scheduler:
-        async with scheduler.acquire("a"):
-            pass
-    for connection in taken:
-        await client.connection_pool.release(connection)
-    assert await client.ping()
-    await client.aclose()
 
 
 async def test_another_loop_is_told_so(schedulers: Schedulers) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import json
+import re
 import shlex
 import types
 import typing
@@ -123,7 +124,7 @@ def _calls() -> list[Any]:
 @pytest.mark.parametrize("line", _calls())
 def test_calls_in_the_documents_are_understood(line: str, tmp_path: Path) -> None:
     """Each names a command that there is, with options and values that it takes."""
-    words = shlex.split(line.partition(" > ")[0], comments=True)[1:]
+    words = shlex.split(re.split(r" [>|] ", line)[0], comments=True)[1:]
     trace = tmp_path / "trace.csv"
     trace.touch()
     words = [str(trace) if word.endswith(".csv") else word for word in words]

@@ -18,9 +18,11 @@ DOCUMENTS = sorted(
     path
     for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("loco_redis/**/*.md")]
 )
+FRAMEWORKS = ROOT / "docs" / "adapters"
 BLOCKS = [
     pytest.param(code, id=f"{path.relative_to(ROOT)}-{number}")
     for path in DOCUMENTS
+    if path.parent != FRAMEWORKS  # their environments run these: `make test-adapters`
     for number, code in enumerate(
         re.findall(r"^```python\n(.*?)^```", path.read_text("utf-8"), re.MULTILINE | re.DOTALL)
     )
@@ -93,3 +95,11 @@ def test_the_readme_has_the_two_commands_that_the_makefile_offers() -> None:
     for target in ("demo", "test"):
         assert f"    make {target} " in readme
         assert re.search(rf"^{target}:", makefile, re.MULTILINE)
+
+
+def test_the_page_of_each_framework_is_run_in_its_environment() -> None:
+    """A test of a group asks for it by its name."""
+    tests = "".join(path.read_text("utf-8") for path in ROOT.glob("tests/frameworks/*/test_*.py"))
+    pages = [path.stem for path in FRAMEWORKS.glob("*.md")]
+    assert len(pages) > 10
+    assert [page for page in pages if f'blocks("{page}")' not in tests] == []

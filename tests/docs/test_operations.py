@@ -1,4 +1,4 @@
-"""The users of docs/operations.md: their rights suffice, and the one that looks cannot write."""
+"""The users of docs/security.md: their rights suffice, and the one that looks cannot write."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import pytest
 
 from loco_redis import AsyncLOCOScheduler, SharedResource, Task
 from tests.cli.calls import invoke
-from tests.cli.every_command import CALLS, governed_fleet
+from tests.cli.every_command import CALLS, Operator, governed_fleet
 from tests.docs.test_documents import ROOT
 from tests.servers import Server
 
 RULES = dict(
     re.findall(
-        r"^    ACL SETUSER (\w+) (on .*)$", (ROOT / "docs/operations.md").read_text(), re.MULTILINE
+        r"^    ACL SETUSER (\w+) (on .*)$", (ROOT / "docs/security.md").read_text(), re.MULTILINE
     )
 )
 LOOKING = [path for path in CALLS if not re.match("config set|pause|resume|drain|release", path)]
@@ -37,7 +37,7 @@ def urls(any_server: Server) -> Iterator[dict[str, str]]:
 async def test_a_fleet_works_with_its_rights(urls: dict[str, str]) -> None:
     """Also with everything governed and with the decision log on."""
     resource = SharedResource("llm_api", capacity=2, rpm=6000)
-    async with AsyncLOCOScheduler(resource=resource, redis=urls["fleet"], events=100) as scheduler:
+    async with AsyncLOCOScheduler(resource=resource, redis=urls["worker"], events=100) as scheduler:
         await scheduler.submit_task("batch", Task(payload=b"x"))
         async with scheduler.acquire("batch") as lease:
             await lease.settle(cost=2.0)
@@ -48,7 +48,7 @@ async def test_a_fleet_works_with_its_rights(urls: dict[str, str]) -> None:
 
 
 def test_operators_work_with_their_rights(any_server: Server, urls: dict[str, str]) -> None:
-    """The viewer looks at everything and changes nothing; the fleet's user may do all."""
+    """The viewer looks at everything and changes nothing; the operator may do all."""
     with governed_fleet(any_server.url) as fleet:
         before = fleet.observer.snapshot()
         for path in LOOKING:
@@ -58,8 +58,9 @@ def test_operators_work_with_their_rights(any_server: Server, urls: dict[str, st
         assert refused.exit_code == 2
         assert not fleet.observer.snapshot().paused
         assert fleet.observer.snapshot().version == before.version
-        for path in ("pause", "resume", "config set", "requeue", "budgets set", "release"):
-            result = invoke(*path.split(), *CALLS[path].split(), "-u", urls["fleet"])
+        operator = Operator(fleet, urls["operator"], [any_server.client])
+        for path in [*(path for path in CALLS if path not in (*LOOKING, "purge")), "purge"]:
+            result = operator.call(path)
             assert result.exit_code == 0, (path, result.output)
 
 

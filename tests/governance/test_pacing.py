@@ -38,7 +38,7 @@ def test_a_thousand_requests_keep_the_schedule(server: Server) -> None:
     """At 600 a minute with a burst of 10, grants come as early as the schedule allows and no
     earlier, by nothing but looking again when the scripts say so."""
     pair = paced(server, rpm=600, rpm_burst=10)
-    compare, pair.compare = pair.compare, lambda: None  # type: ignore[method-assign]
+    pair.is_quick = True
     times: list[int] = []
     told = 0
     for sequence in range(1, 1001):
@@ -53,7 +53,6 @@ def test_a_thousand_requests_keep_the_schedule(server: Server) -> None:
         times += [pair.now] * (len(pair.state.holders()) - before)
         if len(times) % 20 == 0:
             pair.do(ops.Heartbeat("a", 1, 0))
-    pair.compare = compare  # type: ignore[method-assign]
     pair.compare()
     assert keeps_schedule(times, SECOND // 10, 10)
     assert times[-1] - times[0] <= 1.05 * 990 * SECOND // 10

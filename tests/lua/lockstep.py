@@ -11,6 +11,7 @@ from typing import Any
 import redis
 from redis.exceptions import NoScriptError
 
+from loco_redis._limits import LIMITS, Limits
 from loco_redis._replies import Grant, SnapshotReply, StandingReply
 from loco_redis._scripts import Command, Scripts, load
 from loco_redis.testing import invariants, ops
@@ -20,19 +21,23 @@ from loco_redis.testing.model_dump import dump
 from loco_redis.testing.model_state import State
 from loco_redis.testing.model_turn import GONE, Hint
 
+Call = tuple[bytes | str | int, ...]
+
 CLOCK = "test:clock"
 NOW = f"local NOW = tonumber(redis.call('GET', '{CLOCK}'))"
 
 
 @cache
-def build(script: str) -> tuple[str, str]:
+def build(script: str, limits: Limits = LIMITS) -> tuple[str, str]:
     """The test build of a script, whose clock is the key `CLOCK`, and its SHA."""
-    text = load(script, substitutes={"now": NOW})
+    text = load(script, substitutes={"now": NOW, "limits": limits.lua})
     return text, hashlib.sha1(text.encode()).hexdigest()
 
 
 class Bench:
     """The scripts of one scheduler on a server, run one at a time at a given time."""
+
+    limits = LIMITS
 
     def __init__(self, client: redis.Redis, name: str = "lockstep") -> None:
         self.client = client
@@ -41,15 +46,37 @@ class Bench:
     def set_clock(self, now: int) -> None:
         self.client.set(CLOCK, now)
 
+    def call(self, command: Command[Any], is_known: bool = True) -> Call:
+        """The Redis command that runs a script, which the server is to know."""
+        text, sha = build(command.script, self.limits)
+        keys = self.scripts.keys.all
+        script = ("EVALSHA", sha) if is_known else ("EVAL", text)
+        return (*script, len(keys), *keys, *command.args)
+
     def send(self, command: Command[Any]) -> Any:
         """The decoded reply; a flushed script is loaded again."""
-        text, sha = build(command.script)
-        keys = self.scripts.keys.all
         try:
-            raw = self.client.evalsha(sha, len(keys), *keys, *command.args)
+            raw = self.client.execute_command(*self.call(command))
         except NoScriptError:
-            raw = self.client.eval(text, len(keys), *keys, *command.args)
+            raw = self.client.execute_command(*self.call(command, is_known=False))
         return command.decode(raw)
+
+    def send_together(self, now: int, *commands: Command[Any]) -> list[Any]:
+        """The decoded replies, in one round trip with the clock. If a script was flushed, it and
+        those after it are sent again: at most the first may write."""
+        with self.client.pipeline(transaction=False) as pipe:
+            pipe.set(CLOCK, now)
+            for command in commands:
+                pipe.execute_command(*self.call(command))
+            _, *answers = pipe.execute(raise_on_error=False)
+        replies: list[Any] = []
+        is_late = False
+        for command, answer in zip(commands, answers, strict=True):
+            is_late = is_late or isinstance(answer, NoScriptError)
+            if isinstance(answer, Exception) and not is_late:
+                raise answer
+            replies.append(self.send(command) if is_late else command.decode(answer))
+        return replies
 
     def command(self, op: ops.Op) -> Command[Any]:
         if isinstance(op, ops.Several):
@@ -87,8 +114,8 @@ class Hints:
                 data = message["data"]
                 if data.startswith(b"wake|"):
                     hints.append((session, self.clock() + int(data[5:])))
-                elif data == GONE.encode():
-                    hints.append((session, GONE))
+                elif data == GONE.encode() or data.startswith(b"done|"):
+                    hints.append((session, data.decode()))
                 else:
                     hints.append((session, Grant.parse(data)))
         raise AssertionError("no answer to a PING")
@@ -98,29 +125,37 @@ class Hints:
 
 
 class Lockstep(Bench):
-    """Runs each operation on both sides and compares replies, hints and the whole state."""
+    """Runs each operation on both sides and compares replies, hints and, unless it is to be quick,
+    the whole state."""
 
-    def __init__(self, client: redis.Redis, now: int = 1_000_000_000_000_000) -> None:
+    is_quick = False
+
+    def __init__(
+        self, client: redis.Redis, now: int = 1_000_000_000_000_000, limits: Limits = LIMITS
+    ) -> None:
         super().__init__(client)
-        self.state = State()
+        self.limits = limits
+        self.state = State(limits=limits)
         self.now = now
         self.hints = Hints(client, self.scripts, lambda: self.state.vnow)
         self.before = dump(self.state)
 
     def do(self, op: ops.Op) -> Any:
         """The reply, which both sides gave."""
-        self.set_clock(self.now)
         expected = step(self.state, op, self.now, self.scripts.keys.name)
-        actual = Outcome(self.run(op), tuple(self.hints.take()))
+        looks = () if self.is_quick else (self.scripts.dump(),)
+        reply, *looked = self.send_together(self.now, self.command(op), *looks)
+        actual = Outcome(reply, tuple(self.hints.take()))
         ours, theirs = comparable(actual.reply), comparable(expected.reply)
         assert ours == theirs, f"{op}: the script said\n{ours}, the model\n{theirs}"
         assert actual.hints == expected.hints, f"{op}: hints {actual.hints} != {expected.hints}"
-        self.compare()
+        if looked:
+            self.compare(parse(*looked))
         return actual.reply
 
-    def compare(self) -> None:
+    def compare(self, after: Dump | None = None) -> None:
         """Both sides hold the same, and it keeps the invariants."""
-        after = self.dump()
+        after = after or self.dump()
         assert not (found := differences(after, dump(self.state))), "\n".join(found)
         logged, kept = len(after.events), self.state.kept
         assert logged >= kept, f"{logged} events are left, {kept} were to be kept"
@@ -131,7 +166,7 @@ class Lockstep(Bench):
     def flush_all(self) -> None:
         """The server is emptied; so is the model."""
         self.client.flushall()
-        self.state = State()
+        self.state = State(limits=self.limits)
         self.compare()
 
     def close(self) -> None:

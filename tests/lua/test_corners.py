@@ -293,9 +293,8 @@ def test_request_that_loses_its_task_keeps_the_time_of_its_arrival(pair: Lockste
 
 def test_poll_lists_what_waits_page_by_page(pair: Lockstep) -> None:
     """A session with more than 500 requests learns all of them, granted and waiting."""
-    compare, pair.compare = pair.compare, lambda: None  # type: ignore[method-assign]
+    pair.is_quick = True
     acquire(pair, "a", range(1, 1003))
-    pair.compare = compare  # type: ignore[method-assign]
     granted, waiting, after, pages = [], [], "", 0
     while after or not pages:
         page = pair.run(ops.Poll("a", after))

@@ -89,6 +89,9 @@ def test_a_script_replies_with_no_status_that_its_header_hides(script: str) -> N
     body += "".join(
         _text(f"include/{name}.lua") for name in re.findall(r"include (\w+_slot)$", body, re.M)
     )
+    for name in ("asked_before", "answer"):
+        if f"include {name}" in body:
+            body += _text(f"include/{name}.lua")
     code = re.sub(r"--.*", "", body)
     assert set(re.findall(rf"\b({names})\b", code)) == _statuses(script)
 

@@ -19,8 +19,9 @@ from loco_redis import (
     SLOBudget,
     TrustScorer,
 )
+from loco_redis._rights import acl_rules
 from loco_redis._server import EmbeddedServer
-from loco_redis.cli._rights import RIGHTS, UNNAMED, acl_rules
+from loco_redis.cli._rights import RIGHTS, UNNAMED
 from loco_redis.metrics.catalogue import METRICS
 from loco_redis.metrics.prometheus import PrometheusExporter
 from loco_redis.observe import Link, Observer

@@ -61,7 +61,7 @@ def test_who_only_has_tasks_is_not_ranked() -> None:
         b"capped": load(3000, 1, 2, place="c"),
         b"acme/1": load(3000, 1, 4, place=":acme:100"),
     }
-    found = explain.ranking(loads, 0.25, 10, closed={"acme"})
+    found = explain.ranking(loads, 0.25, 10, closed={"tacme"})
     assert [(row.agent_id, row.rank) for row in found.rows] == [
         ("capped", 1),
         ("acme/1", 2),
@@ -104,6 +104,45 @@ async def test_it_foretells_the_order_of_grants(
             assert holder.agent_id == expected.agent_id
             assert holder.score == expected.score
         await scheduler.release_handle(handle)
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.25, 0.5])
+async def test_who_serves_any_agent_is_given_the_first(
+    schedulers: Schedulers, observer: Observer, alpha: float
+) -> None:
+    """While somebody waits in `serve`, agents whose tasks are queued are ranked with those who
+    have a request of their own; without, they are not."""
+    rng = random.Random(alpha)
+    capped = Agent("c", max_concurrency=0)
+    async with schedulers(capacity=1, alpha=alpha, agents=[capped]) as scheduler:
+        outer = scheduler.acquire("first")
+        await outer.__aenter__()
+        for agent in "ababcab":
+            await scheduler.submit_task(agent, weight=rng.randint(1, 9))
+        own = asyncio.create_task(scheduler.acquire_start("own", weight=4.0, nested="allow"))
+        await eventually(lambda: observer.snapshot().waiting == 1)
+        assert [row.agent_id for row in observer.ranking().rows if row.rank] == ["own"]
+        for _ in range(6):
+            inner = scheduler.serve(nested="allow")
+            entering = asyncio.create_task(inner.__aenter__())
+            await eventually(lambda: observer.snapshot().serving == 1)
+            now = observer.snapshot()
+            found = explain.ranking(observer.loads(), alpha, now.tick + 1, {"ac"}, now.serving)
+            assert [row.agent_id for row in observer.ranking(now).rows if row.capped] == ["c"]
+            assert found.first is not None
+            await outer.__aexit__(None, None, None)
+            await asyncio.wait([own, entering], return_when="FIRST_COMPLETED")
+            (holder,) = observer.requests().holders
+            assert (holder.agent_id, holder.score) == (found.first.agent_id, found.first.score)
+            if holder.agent_id == "own":
+                await scheduler.release_handle(own.result())
+            await entering
+            outer = inner
+        await outer.__aexit__(None, None, None)
+        if not own.result().released:
+            await scheduler.release_handle(own.result())
+        task = next(task for task in observer.tasks() if task.agent_id == "c")
+        await scheduler.cancel_task(task.task_id)
 
 
 async def test_agents_and_tenants_at_their_caps_are_passed_over(

@@ -19,33 +19,6 @@ from tests.waiting import eventually
 LEASE = 0.4
 
 
-async def test_flushed_server(any_schedulers: Schedulers) -> None:
-    """Bodies are cancelled, waiters served, tokens rise, configuration and agents come back."""
-    options = {"capacity": 1, "alpha": 0.125, "max_waiters": 7, "lease_ttl": LEASE}
-    scheduler = any_schedulers(agents=[Agent("known", "webhook")], **options)
-    async with scheduler:
-        session = scheduler.session_id
-        waiter = None
-        with pytest.raises(LeaseLostError, match="expired") as caught:  # noqa: PT012
-            async with scheduler.acquire("a") as lease:
-                waiter = _start(scheduler, "waiter")
-                await eventually(lambda: any_schedulers.waiting() == 1)
-                any_schedulers.server.client.flushall()
-                await asyncio.Event().wait()
-        assert lease.lost
-        assert caught.value.token == lease.token
-        assert asyncio.current_task().cancelling() == 0  # type: ignore[union-attr]
-        handle = await waiter
-        assert handle.lease.token > lease.token
-        assert scheduler.session_id != session
-        snapshot = await scheduler.snapshot()
-        assert (snapshot.capacity, snapshot.alpha, snapshot.max_waiters) == (1, 0.125, 7)
-        assert snapshot.lease_ttl == LEASE
-        assert (await scheduler.get_agent("known")).agent_type == "webhook"
-        await scheduler.release_handle(handle)
-        await scheduler.unregister_agent("known")
-
-
 async def test_warned_body_goes_on(
     schedulers: Schedulers, caplog: pytest.LogCaptureFixture
 ) -> None:

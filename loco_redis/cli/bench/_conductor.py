@@ -88,7 +88,7 @@ class Conductor:
                     f"({came}): run `loco-redis bench worker --run {self._plan.id}` on each"
                 )
             await asyncio.sleep(BEAT)
-        return tuple(list(self._beats)[: self._plan.hosts])
+        return tuple(sorted(list(self._beats)[: self._plan.hosts]))
 
     async def _one(self, run: int, hosts: tuple[str, ...]) -> RunFigures:
         self._phase, self._run, self._silences = "getting ready", run, {}

@@ -13,7 +13,7 @@ from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
-from loco_redis._endpoint import FALLBACK_URL_VARIABLE, Endpoint
+from loco_redis._endpoint import FALLBACK_URL_VARIABLE, Endpoint, resolve
 from loco_redis._server import EmbeddedServer
 from loco_redis._shared_server import URL_VARIABLE
 from loco_redis.cli._errors import Refused
@@ -91,6 +91,7 @@ def _server(redis: str | None) -> Iterator[str]:
         yield url
         return
     with EmbeddedServer.start(tcp=True) as server:
+        resolve(server.url).load_library()
         yield server.url
 
 

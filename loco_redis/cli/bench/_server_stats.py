@@ -33,8 +33,10 @@ def look(client: SyncClient, key: bytes) -> Look:
     info: dict[str, Any] = {}
     for section in sections:
         info.update(_info(client, key, section))
-    script = info.get("cmdstat_evalsha", {})
-    spread = info.get("latency_percentiles_usec_evalsha", {})
+    # As functions (LOCO_REDIS_SCRIPTS) they are counted by another name.
+    kind = max("evalsha", "fcall", key=lambda name: info.get(f"cmdstat_{name}", {}).get("calls", 0))
+    script = info.get(f"cmdstat_{kind}", {})
+    spread = info.get(f"latency_percentiles_usec_{kind}", {})
     valkey = info.get("valkey_version")
     return Look(
         at=time.monotonic(),

@@ -116,8 +116,8 @@ async def _cancel(scheduler: AsyncLOCOScheduler, found: Found) -> list[str]:
 @resource_options
 @yes_option
 def command(redis: str | None, name: str | None, ids: tuple[str, ...], yes: bool) -> None:
-    """End requests and durable tasks. Requests that wait or hold, tasks that are queued or dead, by
-    the ids that `loco-redis waiters`, `holders --json`, `tasks` and `dead` list.
+    """End requests and durable tasks. Requests that wait or hold, tasks that are queued, delayed
+    or dead, by the ids that `loco-redis waiters`, `holders --json`, `tasks` and `dead` list.
 
     Example:  loco-redis cancel 5f0c2a9e41d7:000000000012
     """

@@ -14,7 +14,6 @@ from loco_redis.cli._acting import confirm, say
 from loco_redis.cli._console import seconds, shown
 from loco_redis.cli._errors import Broken
 from loco_redis.cli._options import resource_options, yes_option
-from loco_redis.cli._rights import rights_named
 from loco_redis.cli._target import open_target
 from loco_redis.cli.change._units import counted
 from loco_redis.errors import UnknownResourceError
@@ -51,9 +50,10 @@ def view(found: Present) -> RenderableType:
     if found.now is None:
         return Text(f"delete what is left of {found.name} at {found.where}: nothing but its name")
     now = found.now
+    waiting = now.waiting + now.serving
     lines = [
         Text.assemble("delete ", (found.name, "bold"), f" at {found.where}, all of it, for good:"),
-        Text(f"  {counted(now.held, 'slot')} held, {counted(now.waiting, 'request')} waiting"),
+        Text(f"  {counted(now.held, 'slot')} held, {counted(waiting, 'request')} waiting"),
         Text(f"  {counted(now.durable_tasks, 'durable task')}"),
         Text(f"  {counted(now.registered, 'registered agent')}"),
         Text("  its settings, rules, budgets, costs and other figures, and its events"),
@@ -93,7 +93,7 @@ def command(redis: str | None, name: str | None, force: bool, yes: bool) -> None
     """
     if yes and name is None:
         raise click.UsageError("--yes deletes without asking: name the resource by -n")
-    with open_target(redis, name) as observer, rights_named(observer.link.where):
+    with open_target(redis, name) as observer:
         found = fetch(observer)
         if found.sessions and not force:
             first = "; ".join(_sessions(found.sessions[:3]))

@@ -23,7 +23,7 @@ _LOOKS_A_LEASE = 4
 def reap(observer: Observer) -> int:
     """One call, of as many parts as it takes; returns how many requests and sessions went. It needs
     no session of its own, whose opening would already reap, uncounted."""
-    scripts, total = Scripts(observer.name), 0
+    scripts, total = Scripts(observer.name, observer.link.endpoint.scripts), 0
     while True:
         reply = observer.link.run(scripts, scripts.reap())
         total += reply.reaped

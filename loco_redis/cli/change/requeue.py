@@ -40,7 +40,8 @@ def view(tasks: Sequence[TaskSnapshot]) -> RenderableType:
     for task in tasks[:_LISTED]:
         line = Text(f"  {task.task_id}  ")
         line.append(shown(task.agent_id), style="bold")
-        line.append(f"  died after {task.attempt} of {task.max_attempts} attempts")
+        of = f" of {task.max_attempts}" if task.max_attempts else ""
+        line.append(f"  died after {task.attempt}{of} attempts")
         lines.append(line)
     if len(tasks) > _LISTED:
         lines.append(Text(f"  and {len(tasks) - _LISTED:,} more", style="dim"))
@@ -66,8 +67,8 @@ async def _requeue(scheduler: AsyncLOCOScheduler, tasks: Sequence[TaskSnapshot])
 def command(
     redis: str | None, name: str | None, ids: tuple[str, ...], every: bool, yes: bool
 ) -> None:
-    """Queue dead durable tasks again. They keep their age and have all their attempts;
-    `loco-redis dead` lists them.
+    """Queue dead durable tasks again. They keep their age and have all their attempts, but no
+    deadline that has passed; `loco-redis dead` lists them.
 
     Example:  loco-redis requeue --all
     """

@@ -15,6 +15,7 @@ from loco_redis.governance._refusals import error_of
 
 _STYLES = {
     "submitted": "cyan",
+    "due": "cyan",
     "granted": "green",
     "released": "dim",
     "refused": "red",
@@ -106,6 +107,9 @@ def _of_the_whole(kind: str, facts: Facts) -> str:
             so_far = f" after {_count(facts['attempt'], 'attempt')}"
             fresh = ", all its attempts before it"
             return f"task {facts['id']} is queued again{so_far if facts['attempt'] else fresh}"
+        case "due":
+            again = f", after {_count(facts['attempt'], 'attempt')}" if facts["attempt"] else ""
+            return f"task {facts['id']} joins its queue{again}"
         case "died":
             return f"task {facts['id']} is dead after {_count(facts['attempt'], 'attempt')}"
         case "expired":

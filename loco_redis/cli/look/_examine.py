@@ -11,11 +11,16 @@ from redis.crc import key_slot
 
 from loco_redis._endpoint import Endpoint
 from loco_redis._keys import SUFFIXES, Keys
-from loco_redis._scripts import VERBS, Scripts
+from loco_redis._scripts import VERBS, Scripts, library
 from loco_redis._url import describe
-from loco_redis.cli._rights import rights_named
 from loco_redis.cli.look import _rights_check as rights
-from loco_redis.errors import BackendError, BackendPermissionError, BackendUnavailableError
+from loco_redis.errors import (
+    BackendError,
+    BackendLibraryError,
+    BackendPermissionError,
+    BackendUnavailableError,
+    BackendVersionError,
+)
 from loco_redis.observe import Link, Observer, condition, diagnosis
 from loco_redis.observe.diagnosis import Finding, Unknown, note, ok, unknown, wrong
 from loco_redis.testing.dump import HASHES, parse
@@ -49,7 +54,7 @@ def owner(link: Link, name: str) -> Link | None:
             host, port = nodes["primary"]
             node = (host or where.nodes[0][0], int(port))
             location = dataclasses.replace(where, kind="single", nodes=(node,))
-            return Link(Endpoint(describe(location), location))
+            return Link(Endpoint(describe(location), location, scripts=link.endpoint.scripts))
     raise BackendUnavailableError(link.where, f"no node of the cluster has slot {slot}")
 
 
@@ -68,12 +73,32 @@ def server(link: Link, name: str, of_cluster: bool = False) -> Iterator[Finding]
         text = "this is one node of a cluster: resources of other nodes are out of reach"
         yield wrong("cluster", text, "use redis+cluster://")
     yield _clock(link)
+    yield _functions(link, name) if link.endpoint.scripts == "functions" else _scripts(link, name)
+    yield from rights.findings(rights.look(link, name))
+    yield rights.subscription(link, name)
+
+
+def _scripts(link: Link, name: str) -> Finding:
     scripts = Scripts(name)
     loaded = ask(link, "SCRIPT EXISTS", *(scripts.sha(verb) for verb in VERBS))
     is_told = not isinstance(loaded, Unknown)
-    yield diagnosis.scripts(loaded) if is_told else unknown("scripts", loaded)
-    yield from rights.findings(rights.look(link, name))
-    yield rights.subscription(link, name)
+    return diagnosis.scripts(loaded) if is_told else unknown("scripts", loaded)
+
+
+def _functions(link: Link, name: str) -> Finding:
+    """By calling one: seldom may this user list them."""
+    scripts = Scripts(name, "functions")
+    try:
+        link.run(scripts, scripts.rights(commands=""))
+    except BackendLibraryError as error:
+        advice = "an administrator runs: loco-redis functions load"
+        return wrong("functions", f"{error.library} is not loaded: nothing works", advice)
+    except BackendPermissionError as error:
+        lacks = rights.lacking(error.command, error.detail)
+        return unknown("functions", Unknown(f"needs the right {lacks}"))
+    except BackendVersionError as error:
+        return wrong("functions", str(error), "upgrade, or leave LOCO_REDIS_SCRIPTS unset")
+    return ok("functions", f"{library().name} is loaded")
 
 
 def _latency(link: Link) -> Finding:
@@ -110,8 +135,7 @@ def resource(link: Link, name: str, deep: bool) -> Iterator[Finding]:
 def _guarded(check: str, link: Link, findings: Iterator[Finding]) -> Iterator[Finding]:
     """What the rows of a resource make fail is itself a finding."""
     try:
-        with rights_named(link.where):
-            yield from findings
+        yield from findings
     except BackendPermissionError as error:
         right = rights.lacking(error.command, error.detail)
         yield note(check, f"unknown: needs the right {right}")
@@ -148,7 +172,7 @@ def _resource(link: Link, name: str, deep: bool) -> Iterator[Finding]:
 
 
 def _rows(link: Link, name: str, count: int) -> Iterator[Finding]:
-    scripts = Scripts(name)
+    scripts = Scripts(name, link.endpoint.scripts)
     raw = link.run(scripts, scripts.dump())
     yield from condition.rows(parse(raw), count)
 

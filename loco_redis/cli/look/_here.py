@@ -6,37 +6,17 @@ import os
 import platform
 from collections.abc import Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
 
 from loco_redis import _log
-from loco_redis._endpoint import FALLBACK_URL_VARIABLE
+from loco_redis._endpoint import FALLBACK_URL_VARIABLE, SCRIPTS_VARIABLE
 from loco_redis._server import BINARY_VARIABLE
 from loco_redis._shared_server import URL_VARIABLE
 from loco_redis._url import redact
+from loco_redis.adapters.catalogue import FRAMEWORKS
 from loco_redis.observe.diagnosis import Finding, note, ok
 
-# Distribution -> the adapter that is for it.
-_FRAMEWORKS = {
-    "anthropic": "anthropic",
-    "openai": "openai",
-    "google-adk": "google_adk",
-    "google-genai": "google_genai",
-    "langchain": "langchain",
-    "langchain-core": "langchain",
-    "langgraph": "langgraph",
-    "llama-index-core": "llama_index",
-    "crewai": "crewai",
-    "autogen-agentchat": "autogen",
-    "autogen-core": "autogen",
-    "azure-ai-inference": "azure",
-    "boto3": "bedrock",
-    "litellm": "litellm",
-    "mistralai": "mistral",
-    "openai-agents": "openai_agents",
-    "pydantic-ai": "pydantic_ai",
-}
 _URLS = (URL_VARIABLE, FALLBACK_URL_VARIABLE)
-_VARIABLES = (*_URLS, BINARY_VARIABLE, _log.VARIABLE, "NO_COLOR")
+_VARIABLES = (*_URLS, SCRIPTS_VARIABLE, BINARY_VARIABLE, _log.VARIABLE, "NO_COLOR")
 
 
 def here(where: str, redis: str | None) -> Iterator[Finding]:
@@ -44,7 +24,6 @@ def here(where: str, redis: str | None) -> Iterator[Finding]:
     origin = "--redis" if redis else next(name for name in _URLS if os.environ.get(name))
     yield ok("url", f"{where} (from {origin})")
     yield versions()
-    yield frameworks()
     yield environment(os.environ)
 
 
@@ -57,20 +36,23 @@ def versions() -> Finding:
     return ok("versions", f"{known}, hiredis {hiredis}, {python}")
 
 
-def frameworks() -> Finding:
-    found = {name: told for name in _FRAMEWORKS if (told := _version(name))}
-    if not found:
-        return ok("frameworks", "none of those for which there are adapters or will be")
-    if find_spec("loco_redis.adapters") is None:
-        told = ", ".join(f"{name} {number}" for name, number in found.items())
-        return ok("frameworks", f"{told}; adapters come with a later version")
-    told = ", ".join(f"{name} {number} ({_adapter(name)})" for name, number in found.items())
-    return ok("frameworks", told)
-
-
-def _adapter(name: str) -> str:
-    module = f"loco_redis.adapters.{_FRAMEWORKS[name]}"
-    return module if find_spec(module) else "no adapter"
+def frameworks() -> Iterator[Finding]:
+    """Those that are installed, with what puts their adapters to use."""
+    is_none = True
+    for framework in FRAMEWORKS:
+        number = framework.installed
+        if number is None:
+            continue
+        is_none = False
+        text = f"{framework.distribution} {number}, tested {framework.tested}"
+        if framework.is_tested(number):
+            yield Finding(framework.name, "ok", text, framework.lines)
+        else:
+            wanted = f"pip install 'loco-redis[{framework.extra}]' takes a tested version"
+            yield note(framework.name, f"{text}: this one was not", wanted)
+    if is_none:
+        names = ", ".join(framework.name for framework in FRAMEWORKS)
+        yield ok("frameworks", f"none is installed of those with an adapter: {names}")
 
 
 def environment(variables: Mapping[str, str]) -> Finding:

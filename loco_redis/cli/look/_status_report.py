@@ -47,6 +47,7 @@ class StatusReport:
     `max_waiters` where there is no limit; `rpm`, `tpm`, `events`: 0 without.
     `granted_per_second` is taken over --interval (null without one),
     `granted_per_second_ever` since `born`; `granted`, `released`, `reclaimed` count since then.
+    `serving`: requests for a task of any agent, of workers with nothing to do.
     `quiet`: since any process was heard of. `holders`: who has held a slot for longest,
     `longest_waiting`: agents whose oldest request has waited longest, five of each.
     """
@@ -60,6 +61,7 @@ class StatusReport:
     held: int
     peak: int
     waiting: int
+    serving: int
     max_waiters: int | None
     oldest_wait: float | None
     oldest_waiting_agent: str | None
@@ -81,6 +83,7 @@ class StatusReport:
     competing: int
     registered: int
     durable_tasks: int
+    delayed_tasks: int
     dead_tasks: int
     tick: int
     version: int
@@ -172,10 +175,13 @@ def problems(now: Snapshot, longest: Waiter | None, limits: Limits) -> list[str]
     found = []
     wants = [
         f"{count:,} {noun}" + "s" * (count > 1)
-        for count, noun in ((now.held, "held slot"), (now.waiting, "waiting request"))
+        for count, noun in (
+            (now.held, "held slot"),
+            (now.waiting + now.serving, "waiting request"),
+        )
         if count
     ]
-    if now.competing and not now.waiting:
+    if now.competing and not now.waiting and not now.serving:
         wants.append(f"queued tasks of {now.competing:,} agent" + "s" * (now.competing > 1))
     if wants and now.live_sessions == 0:
         found.append(f"no live session for {' and '.join(wants)}")

@@ -93,12 +93,16 @@ def _facts(report: StatusReport) -> list[tuple[str, Text]]:
         waiting += f" of at most {r.max_waiters:,}"
     if r.oldest_wait is not None and r.oldest_waiting_agent is not None:
         waiting += f", the oldest for {seconds(r.oldest_wait)} ({shown(r.oldest_waiting_agent)})"
+    if r.serving:
+        waiting += f"; {_idle(r.serving)}"
     alpha = f"{r.alpha:.4g}" + (", tunes itself" if r.auto_tune else "")
     now = "" if r.granted_per_second is None else f"{r.granted_per_second:,.3g} grants/s now, "
     ever = seconds(max(r.server_time - r.born, 0.0))
     totals = f"{r.granted:,} granted, {r.released:,} released, {r.reclaimed:,} reclaimed"
     agents = f"{r.competing:,} competing, {r.registered:,} registered"
     tasks = f"{r.durable_tasks:,} durable"
+    if r.delayed_tasks:
+        tasks += f", {r.delayed_tasks:,} of them delayed"
     if r.dead_tasks:
         tasks += f", {r.dead_tasks:,} of them dead (loco-redis dead)"
     sessions = f"{r.live_sessions:,} live, lease {r.lease_ttl:g} s"
@@ -118,6 +122,11 @@ def _facts(report: StatusReport) -> list[tuple[str, Text]]:
         ("log", Text(log)),
         ("clock", Text(f"tick {r.tick:,}, configuration version {r.version:,}")),
     ]
+
+
+def _idle(serving: int) -> str:
+    """Those who serve the tasks of any agent."""
+    return f"{serving:,} {'asks' if serving == 1 else 'ask'} for a task of any agent"
 
 
 def _rate(r: StatusReport) -> str:

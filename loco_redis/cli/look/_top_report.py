@@ -49,6 +49,7 @@ class TopReport:
 
     Times are seconds, `server_time` since the epoch. `grants_per_second` is null where nothing is
     known to compare with, `oldest_wait` and `oldest_waiter` (an agent) where nobody waits.
+    `serving` counts requests for a task of any agent (workers with nothing to do).
     `effective_capacity` is what may be held at present, `paused_for` how long a throttled holder
     keeps grants back, `rate_wait` how long the resource's own rate does. `agents_total` counts the
     agents that compete or hold, listed or not. `complete` is false where not all of them were
@@ -62,6 +63,7 @@ class TopReport:
     effective_capacity: int
     held: int
     waiting: int
+    serving: int
     max_waiters: int | None
     alpha: float
     tick: int
@@ -139,6 +141,7 @@ def report_of(
         effective_capacity=now.effective_capacity,
         held=now.held,
         waiting=now.waiting,
+        serving=now.serving,
         max_waiters=now.max_waiters,
         alpha=now.alpha,
         tick=now.tick,

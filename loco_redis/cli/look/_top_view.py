@@ -131,6 +131,8 @@ def _numbers(report: TopReport, columns: int) -> list[Text]:
     parts.append(Text(f"tick {report.tick:,}"))
     parts.append(Text(f"{_count(report.competing, 'agent')} competing"))
     parts.append(Text(_count(report.live_sessions, "session")))
+    if report.serving:
+        parts.append(Text(f"{report.serving:,} idle in serve()"))
     return parts
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from loco_redis._replies import Standing
+from loco_redis.cli._console import seconds
 from loco_redis.cli._errors import Broken
 from loco_redis.cli._rows import HolderRow, WaiterRow, holder_rows, waiter_rows
 from loco_redis.errors import BackpressureError, UnknownAgentError
@@ -42,9 +43,10 @@ class LimitsRow:
 class WhyReport:
     """Why an agent waits.
 
-    `state`: waiting, unserved (tasks are queued, and nobody asks for a slot to serve them), holding
-    or idle. `reason` says it in a sentence, `blockers` what keeps a slot from it or would, the most
-    important first. `max_depth` (weight) and `max_age` (ticks) are the maxima in L(i).
+    `state`: waiting, unserved (tasks are queued, and nobody asks for a slot to serve them),
+    delayed (its tasks are not due yet), holding or idle. `reason` says it in a sentence,
+    `blockers` what keeps a slot from it or would, the most important first. `max_depth` (weight)
+    and `max_age` (ticks) are the maxima in L(i).
     `before`: who is granted first, `before_total` in number; `requests`: its own that wait, oldest
     first; `holders`: who holds the slots, for longest first; lists are cut short. `refusal`: what a
     new task of weight 1 would be refused with, null if it would be let in. `ranking`: with --all,
@@ -81,22 +83,29 @@ def fetch(observer: Observer, agent: str, everyone: bool) -> WhyReport:
     ranking, requests = observer.ranking(now), observer.requests(now)
     row = ranking.of(agent)
     holding = sum(holder.agent_id == agent for holder in requests.holders)
-    if row is None and not holding:
+    delayed, due = observer.delayed(agent) if now.delayed_tasks else (0, None)
+    if row is None and not holding and not delayed:
         _check_known(observer, agent)
     own, tenant = _standings(observer, agent)
     tokens = ranking.first.tokens if ranking.first else 1
     blockers = explain.blockers(now, tokens, own, tenant)
     before = ranking.before(row) if row and row.rank else ()
-    reason = explain.reason(agent, row, blockers, len(before), holding)
+    served = sum(holder.task_id is not None for holder in requests.holders)
+    reason = explain.reason(agent, row, blockers, len(before), holding, served)
     if row and row.rank is None:
         blockers.insert(0, Blocker("no_request", "nobody asks for a slot to serve its tasks"))
+    if due is not None:
+        blocker = _delay(delayed, max(due - now.server_time, 0.0))
+        blockers.append(blocker)
+        if row is None and not holding:
+            reason = f"{agent} waits for nothing: {blocker.words}."
     sessions = observer.sessions(now)
     waiting = [waiter for waiter in requests.waiters if waiter.agent_id == agent]
     holders = sorted(requests.holders, key=lambda holder: -holder.age)
     return WhyReport(
         resource=observer.name,
         agent_id=agent,
-        state=_state(row, holding),
+        state="delayed" if row is None and not holding and delayed else _state(row, holding),
         reason=reason,
         blockers=blockers,
         alpha=ranking.alpha,
@@ -115,6 +124,11 @@ def fetch(observer: Observer, agent: str, everyone: bool) -> WhyReport:
         refusal=_refusal(observer, agent, now, bool(blockers)),
         ranking=[*ranking.rows] if everyone else [],
     )
+
+
+def _delay(tasks: int, left: float) -> Blocker:
+    it = "1 task of it is delayed, and" if tasks == 1 else f"{tasks:,} tasks of it are delayed, one"
+    return Blocker("delayed", f"{it} due in {seconds(left)}", round(left, 6))
 
 
 def _check_known(observer: Observer, agent: str) -> None:

@@ -28,7 +28,8 @@ def view(report: TasksReport) -> RenderableType:
 def command(
     redis: str | None, name: str | None, agent: str | None, limit: int, as_json: bool
 ) -> None:
-    """List the durable tasks whose holders died as often as they have attempts.
+    """List the durable tasks that were given up, and why: they failed or their holders died as
+    often as they have attempts, or their deadlines passed.
 
     They wait for somebody to requeue them. The same rows: loco-redis tasks --state dead
 

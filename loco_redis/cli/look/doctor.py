@@ -16,7 +16,7 @@ from loco_redis.cli._options import json_option, resource_options
 from loco_redis.cli._report import documented, emit
 from loco_redis.cli._target import open_link
 from loco_redis.cli.look import _examine as examine
-from loco_redis.cli.look._here import here
+from loco_redis.cli.look._here import frameworks, here
 from loco_redis.cli.look._rights_check import lacking
 from loco_redis.errors import BackendPermissionError, UnknownResourceError
 from loco_redis.observe import Link, resource_names
@@ -28,7 +28,7 @@ _STYLES = {"ok": "green", "note": "yellow", "wrong": "bold red"}
 
 @dataclass(frozen=True)
 class Section:
-    """Findings about one `subject`: "here", "server URL" or "resource NAME"."""
+    """Findings about one `subject`: "here", "frameworks", "server URL" or "resource NAME"."""
 
     subject: str
     findings: list[Finding]
@@ -47,7 +47,8 @@ class DoctorReport:
 def fetch(link: Link, redis: str | None, name: str | None, deep: bool) -> DoctorReport:
     """Raises UnknownResourceError where nothing is known of `name`."""
     names, listing = _names(link, name)
-    sections = [Section("here", [*here(link.where, redis), *listing])]
+    surroundings = [*here(link.where, redis), *listing]
+    sections = [Section("here", surroundings), Section("frameworks", [*frameworks()])]
     nodes: dict[str, Link] = {}
     resources = []
     with contextlib.ExitStack() as stack:
@@ -111,8 +112,8 @@ def _table(findings: Iterable[Finding]) -> Table:
     made.add_column(overflow="fold")
     for finding in findings:
         text = Text(shown(finding.text))
-        if finding.advice:
-            text.append(f"\n-> {shown(finding.advice)}", style="dim")
+        for number, line in enumerate(finding.advice.splitlines()):
+            text.append(f"\n{'   ' if number else '-> '}{shown(line)}", style="dim")
         state = Text(finding.state, style=_STYLES[finding.state])
         made.add_row(state, finding.check, text)
     return made
@@ -127,7 +128,8 @@ def _table(findings: Iterable[Finding]) -> Table:
 @json_option
 def command(redis: str | None, name: str | None, deep: bool, as_json: bool) -> None:
     """Check this host, the server and its resources (without -n: all of them): settings that lose
-    data, missing rights, clocks, stale sessions, and rows that contradict each other. Ends with
+    data, missing rights, clocks, stale sessions, and rows that contradict each other. Shows the
+    frameworks that are installed, and the lines to paste for the adapter of each. Ends with
     status 1 if anything is wrong, and says what to do.
 
     Example:  loco-redis doctor -u redis://10.0.0.5

@@ -23,7 +23,9 @@ def view(report: TasksReport) -> RenderableType:
 @resource_options
 @agent_option
 @click.option(
-    "--state", type=click.Choice(["queued", "running", "dead"]), help="Only those in this state."
+    "--state",
+    type=click.Choice(["queued", "delayed", "running", "dead"]),
+    help="Only those in this state.",
 )
 @limit_option
 @json_option
@@ -35,7 +37,8 @@ def command(
     limit: int,
     as_json: bool,
 ) -> None:
-    """List the durable tasks (`submit_task`), oldest first. Payloads are never shown.
+    """List the durable tasks (`submit_task`), oldest first: what they wait for, why they failed.
+    Payloads are never shown.
 
     Example:  loco-redis tasks --state running
     """

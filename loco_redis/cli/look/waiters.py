@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import click
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
 from rich.text import Text
 
 from loco_redis.cli._options import agent_option, json_option, limit_option, resource_options
@@ -24,23 +24,32 @@ _SORTS = {
 
 @dataclass(frozen=True)
 class WaitersReport:
-    """The waiting requests of a resource; `total` counts those that are not listed, too."""
+    """The waiting requests of a resource; `total` counts those that are not listed, too. `serving`
+    others wait for a task of any agent: workers with nothing to do."""
 
     resource: str
     total: int
+    serving: int
     waiters: list[WaiterRow]
 
 
 def fetch(observer: Observer, agent: str | None, sort: str, limit: int) -> WaitersReport:
-    rows = waiter_rows(observer.requests().waiters, observer.sessions())
+    now = observer.snapshot()
+    rows = waiter_rows(observer.requests(now).waiters, observer.sessions(now))
     rows = [row for row in rows if agent in (None, row.agent_id)]
-    return WaitersReport(observer.name, len(rows), sorted(rows, key=_SORTS[sort])[:limit])
+    listed = sorted(rows, key=_SORTS[sort])[:limit]
+    return WaitersReport(observer.name, len(rows), now.serving, listed)
 
 
 def view(report: WaitersReport) -> RenderableType:
-    if not report.waiters:
-        return Text(f"nobody waits for a slot of {report.resource}")
-    return cut(waiters_table(report.waiters), len(report.waiters), report.total)
+    made: RenderableType = Text(f"nobody waits for a slot of {report.resource}")
+    if report.waiters:
+        made = cut(waiters_table(report.waiters), len(report.waiters), report.total)
+    if not report.serving:
+        return made
+    ask = "request waits" if report.serving == 1 else "requests wait"
+    words = f"{report.serving:,} {ask} for a task of any agent (serve, workers)"
+    return Group(made, Text(words, style="dim"))
 
 
 @documented(WaitersReport)

@@ -12,10 +12,11 @@ from types import FrameType
 import click
 
 from loco_redis.cli._errors import Refused
-from loco_redis.cli._options import between, name_option, redis_option
+from loco_redis.cli._options import Duration, between, name_option, redis_option
 from loco_redis.cli._target import make_link
 from loco_redis.metrics.prometheus import PrometheusExporter
 from loco_redis.metrics.sources import Source
+from loco_redis.metrics.workers import WorkerTarget
 from loco_redis.observe import Observer
 
 DEFAULT_PORT = 9464
@@ -53,8 +54,40 @@ DEFAULT_PORT = 9464
     show_default=True,
     help="Seconds that a scrape may take.",
 )
+@click.option(
+    "--slo",
+    type=Duration(),
+    callback=between(0.001, 2_592_000),
+    default="30s",
+    show_default=True,
+    envvar="LOCO_REDIS_WORKER_SLO",
+    show_envvar=True,
+    help="loco_redis_desired_workers: in what time workers should work off what is queued.",
+)
+@click.option(
+    "--worker-concurrency",
+    type=click.IntRange(1, 10_000),
+    default=8,
+    show_default=True,
+    envvar="LOCO_REDIS_WORKER_CONCURRENCY",
+    show_envvar=True,
+    help="The same: tasks that one worker does at once.",
+)
+@click.option(
+    "--count-requests",
+    is_flag=True,
+    help="The same: count waiting requests, too; for workers that call acquire themselves.",
+)
 def command(
-    redis: str | None, name: str | None, port: int, addr: str, max_agents: int, timeout: float
+    redis: str | None,
+    name: str | None,
+    port: int,
+    addr: str,
+    max_agents: int,
+    timeout: float,
+    slo: float,
+    worker_concurrency: int,
+    count_requests: bool,
 ) -> None:
     """Serve metrics for Prometheus, of one resource or of all in a Redis, also of later ones.
 
@@ -68,7 +101,10 @@ def command(
     source: Source = link if name is None else Observer(link, name)
     with _until_told() as told:
         try:
-            exporter = PrometheusExporter(source, max_agents=max_agents, timeout=timeout)
+            workers = WorkerTarget(slo, worker_concurrency, count_requests)
+            exporter = PrometheusExporter(
+                source, max_agents=max_agents, timeout=timeout, workers=workers
+            )
             exporter.start(port, addr)
         except ModuleNotFoundError as error:
             raise Refused(str(error)) from None

@@ -1,23 +1,14 @@
 -- What `acquire` does for a live session; returns the status and the values of its reply.
+--@include limits
 --@include queue
 
 local function acquire_slot(session, rid, agent, weight, given)
   local sequence = string.sub(rid, -12) + 0
 
   if sequence <= session.last or sequence <= session.tombs or sequence < session.floor then -- asked for before?
-    --@include once
-    --@include regrant_text
-    --@include request_row
-    local request = read_request(rid)
-    if request and request.state == 'W' then
-      --@include answer
-      return answer(sequence, 0)
-    end
-    if request then
-      own_grants[#own_grants + 1] = regrant_text(request)
-      return GRANTED, S.tick, 0, 0
-    end
-    if done_before(rid) then return FINISHED, S.tick, 0, 0 end
+    --@include asked_before
+    local status, tick, wait, depth = asked_before(rid, sequence)
+    if status then return status, tick, wait, depth end
   end
 
   local load = load_of(agent)
@@ -25,6 +16,11 @@ local function acquire_slot(session, rid, agent, weight, given)
   local request = { id = rid, lane = open and 'o' or 'b', agent = agent, weight = open and 0 or tonumber(weight) or 1000,
     terms = '' }
   local room, plan = S.held < S.limit, nil
+  if load.q + request.weight > MOST_DEPTH then
+    --@include refuse
+    refuse(agent, 'full', { 'weight', int(MOST_DEPTH) })
+    return REFUSED, 'full', 'weight', MOST_DEPTH
+  end
   if S.G then
     --@include at_once
     if not open then
@@ -41,7 +37,7 @@ local function acquire_slot(session, rid, agent, weight, given)
     --@include terms
     request.terms = bare_terms(given)
   end
-  if not room and S.max_waiters >= 0 and S.waiting >= S.max_waiters then
+  if not room and S.waiting - S.servers >= (S.max_waiters >= 0 and math.min(S.max_waiters, MOST_WAITERS) or MOST_WAITERS) then
     --@include refuse
     refuse(agent, 'backpressure', {})
     return BACKPRESSURE, S.tick, 0, 0

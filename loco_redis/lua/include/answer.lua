@@ -6,5 +6,5 @@ local function answer(sequence, depth)
   for _, grant in ipairs(own_grants) do
     if string.match(grant, '^%d+') + 0 == sequence then return GRANTED, S.tick, 0, depth end
   end
-  return QUEUED, S.tick, wake(), depth
+  return QUEUED, S.tick, until_given(), depth
 end

@@ -1,12 +1,12 @@
--- Lets the chosen agent have a slot: its head goes first, unless that is a durable task and no open
--- request waits that would serve one.
+-- Lets the chosen agent have a slot: its head goes first, unless that is a durable task and no request waits
+-- that would serve one.
 --@include dequeue
 --@include select
 --@include hold
 
 local function serve(load, score)
   S.waiting = S.waiting - 1
-  if load.lane == 'd' and load.open > 0 then
+  if load.lane == 'd' and (load.open > 0 or S.servers > 0) then
     --@include serve_durable
     return serve_durable(load, score)
   end

@@ -1,5 +1,6 @@
--- What an agent has queued and waiting, and its place in the structures that `select` reads:
--- `depth` (by Q) for every competing agent; `ready` and `index` for candidates, `parked` for the rest.
+-- What an agent has queued and waiting, and its place in the structures that `select` reads: `depth` (by Q) for
+-- every competing agent; `ready` and `index` for candidates, `parked` for the rest; `idle` for those of the rest
+-- that have durable tasks and nobody who waits for one of theirs.
 --@include state
 
 local TOP = 9000000000000000 -- above any Q; `TOP - Q` sorts the deepest queue first
@@ -17,11 +18,12 @@ local function load_of(agent)
     load.open, load.lane, load.weight, load.head = open + 0, lane, weight + 0, head
     load.terms = terms
     load.home, load.place = load.bound + load.open > 0 and K.ready or K.parked, place
-    if place ~= '' then
+    if place ~= '' and load.home == K.ready then
       --@include place
       load.home = home_at(place)
     end
     load.was_q, load.was_tick, load.was_seq = load.q, load.tick, load.seq
+    load.was_idle = load.bound + load.open == 0
   end
   loads[agent] = load
   return load
@@ -39,13 +41,15 @@ local function store_load(load)
   local agent, q, tick, seq, was_home, was_place = load.agent, load.q, load.tick, load.seq, load.home, load.place
   local competing = load.bound + load.durable > 0
   local home, place = competing and (load.bound + load.open > 0 and K.ready or K.parked) or nil, ''
-  if S.G and home == K.ready then
+  local idle = home == K.parked -- it has durable tasks and nobody of its own who asks for one
+  if S.G and home then
     --@include place
-    place = place_of(load)
-    if place ~= '' then home = home_at(place) end
+    place = idle and idle_place_of(load) or place_of(load)
+    if place ~= '' and not idle then home = home_at(place) end
   end
   local moved = home ~= was_home or seq ~= load.was_seq or place ~= was_place
   local deeper = not was_home or q ~= load.was_q
+  local was_idle = was_home == K.parked and load.was_idle
   local is_in, was_in = home == K.ready or home == K.index, was_home == K.ready or was_home == K.index
   if S.tuning then
     --@include count_load
@@ -56,6 +60,9 @@ local function store_load(load)
     local member = index_member(was_place, load.was_q, load.was_tick, load.was_seq, agent)
     redis.call('ZREM', K.index, member)
     if was_home == K.index then S.G.sweep(string.sub(member, 1, #was_place + 4)) end
+  end
+  if was_idle and (moved or deeper or not idle) then
+    redis.call('ZREM', K.idle, index_member(was_place, load.was_q, load.was_tick, load.was_seq, agent))
   end
   if was_home == K.index and moved then
     S.G.shift(string.match(was_place, '^:([^:]+)'), agent, load.was_seq, home == K.index and seq)
@@ -83,5 +90,8 @@ local function store_load(load)
       indexed = true
     end
   end
-  load.home, load.place, load.was_q, load.was_tick, load.was_seq = home, place, q, tick, seq
+  if idle and (not was_idle or moved or deeper) then
+    redis.call('ZADD', K.idle, '0', index_member(place, q, tick, seq, agent))
+  end
+  load.home, load.place, load.was_q, load.was_tick, load.was_seq, load.was_idle = home, place, q, tick, seq, idle
 end

@@ -12,7 +12,7 @@ end
 
 -- The estimated tokens of what `serve` (grant.lua) would serve.
 local function next_tokens(load)
-  if load.lane == 'b' or load.open > 0 then return tokens_of(load.terms) end
+  if load.lane == 'b' or load.open > 0 or S.servers > 0 then return tokens_of(load.terms) end
   --@include request_row
   --@include lane_head
   return tokens_of(read_request(lane_head(load.agent, 'b').id).terms)

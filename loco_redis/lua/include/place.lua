@@ -8,6 +8,12 @@ local function place_of(load)
   return ':' .. (tenant or '') .. string.format(':%03d', percent)
 end
 
+-- Of one whose durable tasks wait for whoever serves any: its trust. Its caps are looked at when it is chosen.
+local function idle_place_of(load)
+  local percent = S.G.multiplier and S.G.multiplier(load.agent) or 100
+  return percent == 100 and '' or string.format('::%03d', percent)
+end
+
 local function home_at(place)
   return place == 'c' and K.parked or string.find(place, '^:[^:]') and K.index or K.ready
 end

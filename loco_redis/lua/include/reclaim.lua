@@ -1,6 +1,5 @@
 -- Takes a lease from its holder.
 --@include finish
---@include requeue
 
 local MOST_UNSETTLED = 10000
 
@@ -17,14 +16,6 @@ local function reclaim(request)
     redis.call('ZREMRANGEBYRANK', K.unsettled, '0', -MOST_UNSETTLED - 1)
   end
   if request.task == '' then return end
-  local task = read_task(request.task)
-  if task.max_attempts > 0 and task.attempt >= task.max_attempts then
-    task.state = 'D'
-    write_task(task)
-    redis.call('ZADD', K.dead, S.tick, task.id)
-    if S.note then S.note('died', task.agent, 'id', task.id, 'attempt', int(task.attempt)) end
-  else
-    reserve(request.agent, task.terms) -- the next attempt costs, too
-    requeue(task)
-  end
+  --@include put_back
+  put_back(read_task(request.task), 0, 'h')
 end

@@ -4,5 +4,5 @@
 
 local function regrant_text(r)
   local task = r.task ~= '' and read_task(r.task)
-  return grant_text(r, task and task.has_body or '0')
+  return grant_text(r, task and task.flags % 2 or 0)
 end

@@ -1,8 +1,9 @@
--- What `release` does for a live session; returns the status and the values of its reply.
+-- What `release` does for a live session; returns the status and the values of its reply. `outcome`, of `complete`: what
+-- becomes of the durable task; without one it is done.
 --@include finish
 --@include charge
 
-local function release_slot(session, rid, token, charge_weight, cell, labels)
+local function release_slot(session, rid, token, charge_weight, cell, labels, outcome)
   local request = read_request(rid) -- to drop it is the first write: on a full server, too (README.md, rule 5)
   if not request or request.state ~= 'G' or request.token ~= token then
     redis.call('HDEL', K.vars, '')
@@ -29,8 +30,12 @@ local function release_slot(session, rid, token, charge_weight, cell, labels)
     bound('wait', cell .. request.agent, 1, 50000, cell .. '__other__')
   end
   if request.task ~= '' then
-    --@include task_row
-    drop_task(request.task)
+    if outcome then
+      outcome(request.task)
+    else
+      --@include complete_task
+      complete_task(request.task, '')
+    end
   end
   S.released = S.released + 1
   local held = S.held

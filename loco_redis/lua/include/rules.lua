@@ -6,17 +6,6 @@
 --@include recount
 --@include rule_letters
 
-local function read_rules(changes)
-  local rules, at = {}, 1
-  while at <= #changes do
-    local length, start = string.match(changes, '^(%d+)|()', at)
-    local field = string.sub(changes, start, start + length - 1)
-    length, start = string.match(changes, '^|?(%d+)|()', start + length)
-    rules[field], at = string.sub(changes, start, start + length - 1), start + length
-  end
-  return rules
-end
-
 -- Takes an agent out of wherever the choice looks.
 local function lift(load)
   if load.home == K.ready or load.home == K.index then

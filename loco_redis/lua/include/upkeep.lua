@@ -54,6 +54,12 @@ local function begin(works_when_full)
     reap()
     grant_all()
   end
+  if S.alarm > 0 and S.alarm <= NOW then
+    if works_when_full then redis.call('HDEL', K.vars, '') end
+    --@include ring
+    ring()
+    grant_all()
+  end
 end
 
 -- Steps 1 to 4: the row of the calling session, or nil if it is not alive. Takes in what its client has
@@ -79,6 +85,11 @@ end
 local function conclude(status, ...)
   grant_all()
   S.serial = S.serial + 1
+  if S.rang then
+    --@include tell_due
+    tell_due()
+    S.rang = nil
+  end
   if S.features then
     if S.wake and S.wake ~= S.told then
       --@include tell_wake
@@ -109,8 +120,9 @@ end
 
 -- Step 7.
 local function save()
-  redis.call('HSET', K.vars, 'counters', string.format('%d|%d|%d|%d|%d|%d|%d|%d|%d|%d|%d|%d|%d|%s', S.serial, S.tick, S.seq,
-    S.fence, S.held, S.waiting, S.peak, S.granted, S.released, S.reclaimed, S.raw, S.vnow, S.due, S.features or ''))
+  redis.call('HSET', K.vars, 'counters', string.format('%d|%d|%d|%d|%d|%d|%d|%d|%d|%d|%d|%d|%d|%d|%d|%s', S.serial, S.tick, S.seq,
+    S.fence, S.held, S.waiting, S.peak, S.granted, S.released, S.reclaimed, S.raw, S.vnow, S.due,
+    S.servers, S.alarm, S.features or ''))
   if S.features then
     --@include features
     write_features()

@@ -7,13 +7,18 @@ local function withdraw(request)
     --@include accounts
     settle_terms(request.agent, request.terms, 0)
   end
-  local load = load_of(request.agent)
-  if request.lane == 'b' then
-    take_task(load, 'b', request.seq, request.tick, request.weight, request.id)
+  if request.lane == 's' then
+    redis.call('ZREM', K.queue, lane_member('', 's', request.seq, request.tick, request.id))
+    S.servers = S.servers - 1
   else
-    take_open(load, request.seq, request.tick, request.id)
+    local load = load_of(request.agent)
+    if request.lane == 'b' then
+      take_task(load, 'b', request.seq, request.tick, request.weight, request.id)
+    else
+      take_open(load, request.seq, request.tick, request.id)
+    end
+    store_load(load)
   end
-  store_load(load)
   drop_request(request.id)
   S.waiting = S.waiting - 1
   S.told = 0 -- whoever was told when to look again may be gone

@@ -14,12 +14,15 @@ _PIECE = 6
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """`billed`: what it says of tokens; None when it says nothing."""
+    """`billed`: what it says of tokens; None when it says nothing. `content_type`: where it is
+    neither JSON nor server-sent events. `headers`: further ones."""
 
     parts: tuple[bytes, ...]
     streamed: bool = False
     billed: Billed | None = None
     status: int = 200
+    content_type: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
 
     @classmethod
     def of_json(cls, body: Mapping[str, Any], billed: Billed | None = None) -> Self:

@@ -25,7 +25,7 @@ def message(body: Body, reply: Reply, number: int) -> Answer:
     """To `POST /v1/messages`."""
     billed = reply.billed or Billed.of(body, reply.text)
     if body.get("stream"):
-        return Answer.of_events(map(named, _events(reply.text, billed, number)), billed)
+        return Answer.of_events(map(named, events(reply.text, billed, number)), billed)
     content = [{"type": "text", "text": reply.text}]
     return Answer.of_json(_message(billed, number, content, "end_turn", usage_of(billed)), billed)
 
@@ -89,7 +89,7 @@ def _message(
     }
 
 
-def _events(text: str, billed: Billed, number: int) -> Iterator[dict[str, Any]]:
+def events(text: str, billed: Billed, number: int) -> Iterator[dict[str, Any]]:
     """The input is told at the start; the output, cumulative, at the end."""
     whole = usage_of(billed)
     first = {**whole, "output_tokens": 1}

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 _CHARACTERS_PER_TOKEN = 4
 _LEAST_PROMPT = 40
-_ASKED = ("system", "instructions", "messages", "input", "tools")
+_ASKED = ("system", "instructions", "messages", "input", "tools", "contents")
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,6 +68,16 @@ class FakeProvider:
         return f"{self.url}/v1"
 
     @property
+    def gemini_url(self) -> str:
+        """The `base_url` of the `HttpOptions` of a client of google-genai."""
+        return self.url
+
+    @property
+    def bedrock_url(self) -> str:
+        """The `endpoint_url` of a `bedrock-runtime` client."""
+        return self.url
+
+    @property
     def environment(self) -> dict[str, str]:
         """Variables that bring SDK clients here which are made without arguments."""
         return {
@@ -75,6 +85,12 @@ class FakeProvider:
             "ANTHROPIC_API_KEY": _KEY,
             "OPENAI_BASE_URL": self.openai_url,
             "OPENAI_API_KEY": _KEY,
+            "GOOGLE_GEMINI_BASE_URL": self.gemini_url,
+            "GOOGLE_API_KEY": _KEY,
+            "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": self.bedrock_url,
+            "AWS_ACCESS_KEY_ID": _KEY,
+            "AWS_SECRET_ACCESS_KEY": _KEY,
+            "AWS_DEFAULT_REGION": "us-east-1",
         }
 
     # What it is to do

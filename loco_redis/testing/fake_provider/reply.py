@@ -22,6 +22,8 @@ class Reply:
         gate_after: it is held after so many parts, instead of before the answer.
         break_after: the connection is closed after so many parts and before the answer's end; with
             0 before anything was answered, with 1 in the middle of an answer that is no stream.
+        stream_error: a stream of Bedrock ends in its middle by an exception of this name, such as
+            `throttlingException`.
         billed: the tokens; None: a function of the request.
     """
 
@@ -33,6 +35,7 @@ class Reply:
     gate: threading.Event | None = None
     gate_after: int = 0
     break_after: int | None = None
+    stream_error: str = ""
     billed: Billed | None = None
 
     @property

@@ -160,11 +160,13 @@ class Handler(BaseHTTPRequestHandler):
 
 def _head(answer: Answer, retry_after: float | str | None, number: int) -> bytes:
     streamed = answer.streamed
+    kind = answer.content_type or ("text/event-stream" if streamed else "application/json")
     lines = [
         b"HTTP/1.1 %d %b" % (answer.status, _REASONS.get(answer.status, b"Error")),
-        b"content-type: " + (b"text/event-stream" if streamed else b"application/json"),
+        b"content-type: %b" % kind.encode(),
         b"request-id: req_%06d" % number,
         b"x-request-id: req_%06d" % number,
+        *(f"{name}: {value}".encode() for name, value in answer.headers),
     ]
     if streamed:
         lines.append(b"transfer-encoding: chunked")

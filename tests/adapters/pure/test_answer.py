@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loco_redis.adapters import _answer
-from loco_redis.adapters._answer import Answer
-from loco_redis.adapters._formats import FORMATS, Format
+from loco_redis.adapters._calls import answer as of_answers
+from loco_redis.adapters._calls.answer import Answer
+from loco_redis.adapters._calls.formats import FORMATS, Format
 from loco_redis.adapters.usage import Usage
 
 _BY_NAME = {wire.name: wire for wire in FORMATS}
@@ -319,7 +319,7 @@ def test_garbage(wire: Format, body: bytes, hides: bool, places: list[int], limi
     """Nothing raises; what is handed on is the body, or lacks whole usage chunks only. That holds
     as well where events are too long to be kept."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_answer, "_MOST_BYTES", limit)
+        patch.setattr(of_answers, "_MOST_BYTES", limit)
         usage, passed = _read(wire, _cut(body, places), hides_usage=hides)
         assert (usage, passed) == _read(wire, [body], hides_usage=hides)
     if not hides or not any(chunk.strip() in body for chunk in _USAGE_CHUNK):

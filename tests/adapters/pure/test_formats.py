@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loco_redis.adapters._formats import FORMATS, USUAL_OUTPUT_TOKENS, Format, format_of
+from loco_redis.adapters._calls.formats import FORMATS, USUAL_OUTPUT_TOKENS, Format, format_of
 from loco_redis.adapters.usage import Usage
 
 _BY_NAME = {wire.name: wire for wire in FORMATS}

@@ -24,6 +24,8 @@ from tests.waiting import wait_until
 
 pytestmark = needs_proc
 
+#: Seconds in which processes have started, on a machine with other work.
+STARTED = 60.0
 SMALL = ("--tasks", "8", "--capacity", "4", "--hold", "5ms", "--warmup", "500ms", "--lease", "2s")
 
 
@@ -134,7 +136,8 @@ def test_an_interruption_ends_everything(
     holders = b"loco:{bench-"
     wait_until(
         lambda: any(key.startswith(holders) and key.endswith(b":holders") for key in keys(server)),
-        what="a slot to be held",
+        STARTED,
+        "a slot to be held",
     )
     os.kill(process.pid, number)
     _, err = process.communicate(timeout=20)
@@ -157,7 +160,7 @@ def test_a_host_whose_conductor_dies_ends_by_itself(server: Server) -> None:
     conducting = conductor.start()
     with Endpoint.parse(server.url).sync_client() as client:
         meeting = Meeting(client, "orphan")
-        wait_until(lambda: bool(meeting.look()), what="the host")
+        wait_until(lambda: bool(meeting.look()), STARTED, "the host")
         conducting.kill()
         conducting.communicate(timeout=20)
         meeting.end()

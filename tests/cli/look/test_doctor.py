@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError
 from typing import Any
 
 import pytest
@@ -12,9 +13,10 @@ import redis
 
 from loco_redis import AsyncLOCOScheduler, SharedResource
 from loco_redis._keys import Keys
+from loco_redis._rights import OPTIONAL, WORKER, acl_rules
 from loco_redis._scripts import Command, Scripts
 from loco_redis._server import EmbeddedServer, _free_port
-from loco_redis.cli._rights import OPTIONAL, RIGHTS, acl_rules
+from loco_redis.cli._rights import RIGHTS
 from loco_redis.cli.look import _rights_check as rights_check
 from loco_redis.cli.look._here import environment, frameworks
 from loco_redis.observe import Link
@@ -373,7 +375,7 @@ def test_each_redis_command_of_ours_is_tried() -> None:
     """Also those that scripts call: this fails when a new one comes without its sample."""
     ours = {name for needed in RIGHTS.values() for name in needed} | {*OPTIONAL}
     tried = rights_check.READS.keys() | rights_check.WRITES.keys()
-    assert ours | rights_check.scheduler_needs() <= tried
+    assert ours | {*WORKER} <= tried
 
 
 def test_each_sample_is_accepted(server: Server) -> None:
@@ -404,13 +406,22 @@ def test_the_environment_is_told_without_passwords() -> None:
 
 
 def test_frameworks_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With their versions, and whether there is an adapter."""
-    versions = {"anthropic": "0.40", "openai": "1.2"}
-    monkeypatch.setattr("loco_redis.cli.look._here._version", versions.get)
-    monkeypatch.setattr("loco_redis.cli.look._here.find_spec", lambda name: None)
-    assert frameworks().text == "anthropic 0.40, openai 1.2; adapters come with a later version"
-    here = {"loco_redis.adapters", "loco_redis.adapters.openai"}
-    monkeypatch.setattr("loco_redis.cli.look._here.find_spec", lambda name: name in here or None)
-    assert frameworks().text == (
-        "anthropic 0.40 (no adapter), openai 1.2 (loco_redis.adapters.openai)"
-    )
+    """Those that are installed: their versions against those tested, and the lines to paste."""
+    versions = {"anthropic": "2.1.0", "openai": "9.0"}
+
+    def installed(name: str) -> str:
+        if name not in versions:
+            raise PackageNotFoundError(name)
+        return versions[name]
+
+    monkeypatch.setattr("loco_redis.adapters.catalogue.version", installed)
+    tested, not_tested = frameworks()
+    assert (tested.check, tested.state) == ("Anthropic SDK", "ok")
+    assert re.fullmatch(r"anthropic 2\.1\.0, tested >=[0-9.]+,<[0-9.]+", tested.text)
+    assert tested.advice.endswith("client = AnthropicAdapter(scheduler).wrap(client)")
+    assert (not_tested.check, not_tested.state) == ("OpenAI SDK", "note")
+    assert not_tested.text.endswith(": this one was not")
+    assert not_tested.advice == "pip install 'loco-redis[openai]' takes a tested version"
+    versions.clear()
+    (none,) = frameworks()
+    assert none.text.startswith("none is installed of those with an adapter: Anthropic SDK, ")

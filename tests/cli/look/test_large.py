@@ -26,7 +26,7 @@ from tests.cli.terminals import Terminal
 from tests.servers import BINARIES, DEFAULT
 from tests.waiting import wait_until
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 T = TypeVar("T")
 

@@ -201,6 +201,7 @@ def test_mistakes_are_one_line(server: Server, options: list[str], message: str)
     assert len(result.output.splitlines()) == 1
 
 
+@pytest.mark.alone
 def test_ten_thousand_agents_do_not_slow_it_down(server: Server) -> None:
     """With 200 waiters it answers within half a second, interval and all, and no command of it
     keeps the server busy for long."""
@@ -217,11 +218,11 @@ def test_ten_thousand_agents_do_not_slow_it_down(server: Server) -> None:
         given = {"session": fleet.waiter.session_id, "floor": 0, "seen": 0}
         for number in range(10_000):
             agent = b"agent%d" % number
-            run(scripts.submit(**given, sequence=10**6 + number, agent=agent, weight=1000,
+            run(scripts.submit(**given, sequence=10_000 + number, agent=agent, weight=1000,
                                max_attempts=0, body=b""))  # fmt: skip
         for number in range(200):
             agent = b"agent%d" % number
-            run(scripts.acquire(**given, sequence=10**7 + number, agent=agent, weight=2000))
+            run(scripts.acquire(**given, sequence=100_000 + number, agent=agent, weight=2000))
         pipe.execute()
         before = server.client.config_get("slowlog-log-slower-than")
         server.client.config_set("slowlog-log-slower-than", 20_000)

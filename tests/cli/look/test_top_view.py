@@ -38,6 +38,7 @@ def _report(agents: int = 3, holders: int = 2, name: str = "agent") -> TopReport
         effective_capacity=16,
         held=holders,
         waiting=24,
+        serving=3,
         max_waiters=500,
         alpha=0.25,
         tick=18_223,
@@ -92,6 +93,7 @@ def test_a_wide_picture_shows_everything() -> None:
         "tick 18,223",
         "3 agents competing",
         "4 sessions",
+        "3 idle in serve()",
         "granting",
     ):
         assert words in text

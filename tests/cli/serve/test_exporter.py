@@ -68,6 +68,20 @@ def test_all_resources_or_one(server: Server) -> None:
             assert scrape(one).one("loco_redis_up") == 1
 
 
+def test_desired_workers_are_for_the_target_that_is_given(
+    fleet_at_work: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By options or environment; requests that hold and wait count where it is said."""
+    monkeypatch.setenv("LOCO_REDIS_WORKER_SLO", "1ms")
+    url = fleet_at_work.url
+    with (
+        running("-u", url) as (_, _, tasks),
+        running("-u", url, "--count-requests", "--worker-concurrency=1") as (_, _, all_of_it),
+    ):
+        assert scrape(tasks).one("loco_redis_desired_workers") == 0
+        assert scrape(all_of_it).one("loco_redis_desired_workers") == 2
+
+
 def test_redis_need_not_be_there_yet() -> None:
     """It says so, by `up` 0 and in one line, shows no password, and goes on."""
     url = f"redis://:hush@127.0.0.1:{_free_port()}/0"

@@ -1,0 +1,22 @@
+"""The programs of docs/adapters/autogen.md run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from loco_redis.testing.fake_provider import FakeProvider, Reply
+from tests.frameworks.pages import blocks, run
+from tests.servers import Server
+
+PRINTED = ["critic\n['critic', 'writer']\n", Reply().text + "\n"]
+
+
+@pytest.mark.parametrize("number", range(len(PRINTED)))
+def test_each_program_of_the_page_runs(
+    number: int, server: Server, provider: FakeProvider, tmp_path: Path
+) -> None:
+    programs = blocks("autogen")
+    assert len(programs) == len(PRINTED)
+    assert run(programs[number], server, provider, tmp_path) == PRINTED[number]

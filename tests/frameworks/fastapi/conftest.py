@@ -1,0 +1,5 @@
+"""Fixtures of this folder."""
+
+from tests.frameworks.fastapi.site import sites
+
+__all__ = ["sites"]
