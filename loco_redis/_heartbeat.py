@@ -1,7 +1,10 @@
 """The heartbeat: a thread with a connection of its own, so that a busy event loop loses no lease.
 
-It beats every quarter of the lease and tells the loop what Redis said. It stops renewing, and so
-lets the leases expire, once the loop has not turned for `max_stall` seconds.
+It beats every quarter of the lease and tells the loop what Redis said. A beat that is not answered
+within half of that time is sent again at once, by another connection: a server that is busy for up
+to half a lease (the longest for which the lease clock goes on) and a connection that falls silent
+meanwhile cost no lease together. It stops renewing, and so lets the leases expire, once the loop
+has not turned for `max_stall` seconds.
 """
 
 from __future__ import annotations
@@ -27,7 +30,8 @@ from loco_redis._wire import Diagnosis, diagnose, library_error
 from loco_redis.errors import BackendError
 
 BEATS_A_LEASE = 4
-_QUICK, _SLOW = 0.1, 1.0  # seconds between attempts that fail: before the deadline, after it
+# Seconds from an attempt that fails to the next: before the deadline, after it.
+_QUICK, _SLOW = 0.1, 1.0
 _JOIN_TIMEOUT = 1.0
 
 _log = logging.getLogger("loco_redis")
@@ -62,6 +66,11 @@ class Heartbeat:
     def period(self) -> float:
         """Seconds between beats."""
         return self._lease / BEATS_A_LEASE
+
+    @property
+    def reply_timeout(self) -> float:
+        """Seconds after which a beat is given up, and sent again."""
+        return max(_QUICK, self.period / 2)
 
     def start(self, ledger: Ledger) -> None:
         self.ledger = ledger
@@ -152,10 +161,9 @@ class Heartbeat:
             if missing is not None:
                 self._loop.call_soon_threadsafe(self._on_missing, ledger, missing)
                 return self.period
-            if time.monotonic() < ledger.deadline:
-                return _QUICK
             # Not longer than a beat: the session may live still, and its clock runs again.
-            return max(_QUICK, min(_SLOW, self.period))
+            now, calm = time.monotonic(), max(_QUICK, min(_SLOW, self.period))
+            return max(0.0, sent + (_QUICK if now < ledger.deadline else calm) - now)
         self._failing = False
         if answer.status is Status.OK:
             ledger.deadline = max(ledger.deadline, sent + answer.lease)
@@ -186,10 +194,9 @@ class Heartbeat:
     def _connect(self) -> SyncClient:
         client = self._endpoint.sync_client()
         if isinstance(client, redis.Redis):
-            # A reply that does not come must leave time for another attempt within the lease, and
+            # A reply that does not come must leave time for other attempts within the lease, and
             # so must a connection: one whose first packet is lost tries again only after a second.
-            options = client.connection_pool.connection_kwargs
-            limit = max(_QUICK, self.period)
+            options, limit = client.connection_pool.connection_kwargs, self.reply_timeout
             for name in ("socket_timeout", "socket_connect_timeout"):
                 options[name] = min(options.get(name) or limit, limit)
         return client

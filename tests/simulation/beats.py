@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from redis.exceptions import ConnectionError, TimeoutError
 
-from loco_redis._heartbeat import _QUICK, Heartbeat
+from loco_redis._heartbeat import Heartbeat
 from loco_redis._ledger import Ledger
 from loco_redis._replies import HeartbeatReply
 from loco_redis._scripts import Command
@@ -105,7 +105,7 @@ class SimulatedHeartbeat(Heartbeat):
         fate = link.beats.popleft() if link.beats else ""
         if fate:
             link.done["beat lost"] += 1
-        limit = max(_QUICK, self.period)
+        limit = self.reply_timeout
         to_tell = (round_, ledger, now)
         self._clock.after(limit, self._tell, *to_tell, TimeoutError("Timeout reading from socket"))
         if fate == "request" or not link.reaches:
