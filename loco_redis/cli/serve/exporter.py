@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import signal
-import threading
-from collections.abc import Iterator
-from types import FrameType
+import select
 
 import click
 
+from loco_redis.cli._ending import until_told
 from loco_redis.cli._errors import Refused
 from loco_redis.cli._options import Duration, between, name_option, redis_option
 from loco_redis.cli._target import make_link
@@ -99,7 +96,7 @@ def command(
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     link = make_link(redis)
     source: Source = link if name is None else Observer(link, name)
-    with _until_told() as told:
+    with until_told() as told:
         try:
             workers = WorkerTarget(slo, worker_concurrency, count_requests)
             exporter = PrometheusExporter(
@@ -114,20 +111,4 @@ def command(
             what = f"resource {name}" if name else "all resources"
             click.echo(exporter.url)
             click.echo(f"serves {what} at {link.where}, until Ctrl-C", err=True)
-            told.wait()
-
-
-@contextlib.contextmanager
-def _until_told() -> Iterator[threading.Event]:
-    """An event that Ctrl-C and SIGTERM set: both are the ordinary end of this command."""
-    told = threading.Event()
-
-    def on_signal(number: int, frame: FrameType | None) -> None:
-        told.set()
-
-    before = {each: signal.signal(each, on_signal) for each in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield told
-    finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)
+            select.select([told], [], [])

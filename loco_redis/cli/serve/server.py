@@ -6,10 +6,8 @@ import contextlib
 import fcntl
 import os
 import select
-import signal
 from collections.abc import Iterator
 from pathlib import Path
-from types import FrameType
 
 import click
 import redis
@@ -18,15 +16,12 @@ from redis.retry import Retry
 
 from loco_redis._server import EmbeddedServer
 from loco_redis._shared_server import URL_VARIABLE
+from loco_redis.cli._ending import until_told
 from loco_redis.cli._errors import Broken, Refused
 from loco_redis.errors import BackendUnavailableError
 
 _LOCK = "loco-redis.lock"
 _PERSISTENT = ("--appendonly", "yes")
-
-
-class _Ended(BaseException):
-    """A signal asks for the end."""
 
 
 @click.command("server")
@@ -65,10 +60,10 @@ def command(port: int | None, directory: Path | None, saves: bool | None) -> Non
         if directory is not None:
             options = ("--dir", str(stack.enter_context(_ours(directory))))
             options += _PERSISTENT if saves is not False else ()
-        stack.enter_context(_ended_by_signals())
+        told = stack.enter_context(until_told())
         server = stack.enter_context(_running(port, options))
         _tell(server, directory if _PERSISTENT[0] in options else None)
-        _wait(server)
+        _wait(server, told)
 
 
 @contextlib.contextmanager
@@ -85,25 +80,6 @@ def _ours(directory: Path) -> Iterator[Path]:
         except OSError:
             raise Refused(f"--dir {directory} is used by another server: end that first") from None
         yield directory.resolve()
-
-
-@contextlib.contextmanager
-def _ended_by_signals() -> Iterator[None]:
-    """Ends the body by Ctrl-C and SIGTERM, without an error: that is how a server ends. A second
-    signal does not disturb the end."""
-
-    def on_signal(number: int, frame: FrameType | None) -> None:
-        for each in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(each, signal.SIG_IGN)
-        raise _Ended
-
-    before = {each: signal.signal(each, on_signal) for each in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        with contextlib.suppress(_Ended):
-            yield
-    finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)
 
 
 @contextlib.contextmanager
@@ -144,9 +120,9 @@ def _tell(server: EmbeddedServer, directory: Path | None) -> None:
     click.echo(server.url)
 
 
-def _wait(server: EmbeddedServer) -> None:
+def _wait(server: EmbeddedServer, told: int) -> None:
     """Until a signal comes, or the server has ended by itself, which closes its output."""
     output = server._output.fileno()
-    while select.select([output], [], []) and os.read(output, 65536):
-        pass
-    raise Broken("the server has ended by itself: it was shut down or killed")
+    while told not in select.select([output, told], [], [])[0]:
+        if not os.read(output, 65536):
+            raise Broken("the server has ended by itself: it was shut down or killed")
