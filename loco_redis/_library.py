@@ -20,7 +20,7 @@ PREFIX = "loco_redis_"
 OLDEST_SERVER = (7, 0)
 
 #: They write nothing: FCALL_RO runs them, for users who may only look, too.
-READING = ("poll", "agent", "snapshot", "check", "standing", "rights", "dump")
+READING = ("poll", "agent", "snapshot", "check", "standing", "rights", "dump", "plan_status")
 #: They work on a full server (lua/README.md, rule 5). There a function without `allow-oom` is
 #: refused as a whole, before its first line; so of all others nothing is ever written.
 WHEN_FULL = (
@@ -33,6 +33,8 @@ WHEN_FULL = (
     "evict",
     "close",
     "reap",
+    "scatter",
+    "report",
 )
 
 _DIGITS = 10

@@ -88,7 +88,7 @@ def missing_right(script: str, refusal: str) -> str | None:
     if found := _NAMED.search(refusal):
         return found[1].upper()
     lines = _LINE.findall(refusal)
-    if script in VERBS and lines:
+    if lines and (lines[-1][0] == "function" or script in VERBS):
         kind, number = lines[-1]
         text = library().text if kind == "function" else Scripts("any").source(script)
         line = text.splitlines()[int(number) - 1]

@@ -94,8 +94,10 @@ def _loaded(script: str) -> tuple[str, str]:
 
 @cache
 def library() -> Library:
-    """All scripts as functions."""
-    return Library.of({verb: load(verb) for verb in VERBS})
+    """All scripts as functions, also those of what is built on top: who loads it loads one."""
+    from loco_redis.orchestration._scripts import sources
+
+    return Library.of({verb: load(verb) for verb in VERBS} | sources())
 
 
 def rid(session: str, sequence: int) -> str:

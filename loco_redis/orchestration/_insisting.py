@@ -11,7 +11,7 @@ from redis.exceptions import ResponseError
 
 from loco_redis._connect import CONNECTION_ERRORS, is_hopeless
 from loco_redis._rights import denied
-from loco_redis._wire import Diagnosis, diagnose
+from loco_redis._wire import Diagnosis, diagnose, library_error
 from loco_redis.backoff import Backoff
 from loco_redis.errors import BackendError, BackendMemoryError, BackendUnavailableError
 
@@ -62,6 +62,8 @@ def _typed(error: Exception, what: str, where: str) -> BackendError:
         meaning = diagnose(error)
         if meaning is Diagnosis.MEMORY:
             return BackendMemoryError(where)
+        if meaning is Diagnosis.NO_LIBRARY:
+            return library_error(where, error)
         if meaning not in (Diagnosis.LATER, Diagnosis.NO_SCRIPT):
             return BackendError(f"{what} was refused by Redis at {where}: {detail}")
     return BackendUnavailableError(where, detail)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from importlib import resources
 
 import pytest
 import redis
@@ -13,6 +12,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from loco_redis._library import READING, WHEN_FULL, Library
 from loco_redis._scripts import VERBS, Command, load
+from loco_redis.orchestration._scripts import sources
 from tests.hardened import Hardened, hardened
 from tests.lua.lockstep import NOW, Call, Lockstep
 from tests.lua.test_model import Machine
@@ -20,11 +20,20 @@ from tests.lua.test_model import Machine
 __all__ = ["hardened"]
 
 
-@pytest.mark.parametrize("verb", VERBS)
+SCRIPTS = {verb: load(verb) for verb in VERBS}
+
+
+def test_names_are_distinct() -> None:
+    """A library has one function of a name: the core's and orchestration's stand in one."""
+    assert not SCRIPTS.keys() & sources().keys()
+    assert {*READING, *WHEN_FULL} <= {*SCRIPTS, *sources()}
+
+
+@pytest.mark.parametrize("verb", [*SCRIPTS, *sources()])
 def test_flags_are_what_the_header_says(verb: str) -> None:
     """`no-writes` where it writes nothing, `allow-oom` where it works on a full server."""
-    text = (resources.files("loco_redis") / "lua" / f"{verb}.lua").read_text()
-    (cost,) = re.findall(r"^-- Cost: (.*)$", text, re.MULTILINE)
+    text = {**SCRIPTS, **sources()}[verb]
+    cost = re.findall(r"^-- Cost: (.*)$", text, re.MULTILINE)[0]
     assert ("Writes nothing" in cost) == (verb in READING)
     assert ("Works on a full server" in cost) == (verb in WHEN_FULL)
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from loco_redis._endpoint import AsyncClient, Endpoint
 from loco_redis.orchestration._insisting import insist
-from loco_redis.orchestration._scripts import source
+from loco_redis.orchestration._scripts import Runner
 
 T = TypeVar("T")
 
@@ -94,9 +94,7 @@ class ContextStore:
         ]
         status, figure = await self._call(
             "context_write",
-            lambda client: client.register_script(source("contexts", "context_write"))(
-                keys=keys, args=args
-            ),
+            lambda client: Runner(client, self._inside.scripts).run("context_write", keys, args),
         )
         return Written(Outcome(status), figure)
 

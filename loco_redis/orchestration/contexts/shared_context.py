@@ -52,6 +52,7 @@ class SharedContext:
         ttl: seconds after the last write by anybody who gives one, when all values vanish. None:
             this one's writes leave the expiry as it is; a context that nobody gives one stays.
         backend_timeout: seconds to try for when Redis does not answer.
+        scripts: "functions" to call those that an administrator has loaded (docs/security.md).
 
     Raises:
         ValueError: bad arguments, in one line. From all methods besides:
@@ -66,6 +67,7 @@ class SharedContext:
         namespace: str = "",
         *,
         backend_timeout: float = 10.0,
+        scripts: str | None = None,
     ) -> None:
         for what, text in (("name", name), ("namespace", namespace or "-")):
             if not isinstance(text, str) or not re.fullmatch(validate.NAME_PATTERN, text):
@@ -77,7 +79,7 @@ class SharedContext:
             validate.seconds("ttl", ttl, 0.001, 10 * _YEAR)
         self._ttl = None if ttl is None else max(1, round(ttl * 1000))
         validate.seconds("backend_timeout", backend_timeout, 0.001, _YEAR)
-        self._endpoint = resolve(redis)
+        self._endpoint = resolve(redis, scripts)
         self._store = ContextStore(self._endpoint, ContextKeys(namespace, name), backend_timeout)
 
     def __repr__(self) -> str:

@@ -6,8 +6,9 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from loco_redis._endpoint import AsyncClient
+from loco_redis._library import Way
 from loco_redis.orchestration._insisting import insist
-from loco_redis.orchestration._scripts import source
+from loco_redis.orchestration._scripts import Runner
 
 
 class Caller:
@@ -17,10 +18,10 @@ class Caller:
         BackendError: of each call, in its typed form.
     """
 
-    def __init__(self, client: AsyncClient, where: str, patience: float) -> None:
+    def __init__(self, client: AsyncClient, way: Way, where: str, patience: float) -> None:
         self.client, self.where = client, where
         self._patience = patience
-        self._scripts: dict[str, Any] = {}
+        self._runner = Runner(client, way)
         self._doubt = False
 
     def take_doubt(self) -> bool:
@@ -35,11 +36,8 @@ class Caller:
         keys: tuple[bytes, ...],
         patience: float | None = None,
     ) -> Any:
-        if script not in self._scripts:
-            self._scripts[script] = self.client.register_script(source("plans", script))
-
         async def call() -> Any:
-            return await self._scripts[script](keys=keys, args=args)
+            return await self._runner.run(script, keys, args)
 
         return await self._insist(script, call, patience)
 

@@ -207,7 +207,7 @@ async def opened(
     with endpoint.attached() as attached:
         client = attached.async_client()
         try:
-            yield Store(Caller(client, attached.redacted, patience), plan_id)
+            yield Store(Caller(client, attached.scripts, attached.redacted, patience), plan_id)
         finally:
             await attached.close_async(client)
 

@@ -9,7 +9,7 @@ from loco_redis._endpoint import Endpoint
 from loco_redis._scripts import Argument
 from loco_redis._tasks import end
 from loco_redis.orchestration._insisting import insist
-from loco_redis.orchestration._scripts import source
+from loco_redis.orchestration._scripts import Runner
 
 _AT_ONCE = 8  # calls of one group, each on a connection of its own
 
@@ -24,6 +24,7 @@ class Caller:
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
         self.client = endpoint.async_client()
+        self._runner = Runner(self.client, endpoint.scripts)
         self._gate = asyncio.Semaphore(_AT_ONCE)
         self._calls: set[asyncio.Task[Any]] = set()
 
@@ -56,9 +57,8 @@ class Caller:
         )
 
     async def _run(self, name: str, keys: tuple[Argument, ...], args: tuple[Argument, ...]) -> Any:
-        script: Any = self.client.register_script(source("pools", name))
         async with self._gate:
-            return await script(keys=keys, args=args)
+            return await self._runner.run(name, keys, args)
 
     async def aclose(self) -> None:
         for call in [*self._calls]:

@@ -158,13 +158,6 @@ class ResourcePool:
         if len(set(wanted)) < len(wanted):
             twice = next(name for name in wanted if wanted.count(name) > 1)
             raise ValueError(f"{twice!r} is named twice: an agent gets one slot of each")
-        for name in wanted:
-            scripts = self._schedulers[name]._endpoint.scripts
-            if self._resources[name].group is not None and scripts != "eval":
-                raise ValueError(
-                    f"{name!r} is in a group, which needs a script that is no function: "
-                    "use scripts='eval', or resources without a group"
-                )
         return wanted
 
     def _parts(self, names: Sequence[str]) -> list[list[str]]:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from loco_redis._endpoint import AsyncClient, Endpoint
 from loco_redis.errors import BackendUnavailableError, ShutdownError
 from loco_redis.orchestration._insisting import insist
-from loco_redis.orchestration._scripts import source
+from loco_redis.orchestration._scripts import Runner
 
 T = TypeVar("T")
 Argument = str | int
@@ -27,8 +27,8 @@ class Store:
         self.keys = [f"loco:{{router:{name}}}:{key}" for key in ("state", "flights", "expiry")]
         self._stack = ExitStack()
         self._client: AsyncClient | None = None
+        self._runner: Runner | None = None
         self._inside = endpoint
-        self._scripts: dict[str, Any] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._room = asyncio.Semaphore(_MOST_AT_ONCE)
         self._name, self._closed = name, False
@@ -39,6 +39,7 @@ class Store:
                 self._stack.enter_context, self._endpoint.attached()
             )
         self._client = self._inside.async_client()
+        self._runner = Runner(self._client, self._inside.scripts)
 
     async def aclose(self) -> None:
         """Lets what is under way come to its end."""
@@ -63,8 +64,13 @@ class Store:
             BackendError: Redis cannot be reached, or refuses.
             ShutdownError: this is closed.
         """
-        text = source("routing", script, choose=f"choose_{self._strategy}")
-        return await self._repeat(lambda: self._script(text)(self.keys, args))
+        name = f"route_{self._strategy}" if script == "route" else script
+
+        def ask() -> Any:
+            assert self._runner is not None
+            return self._runner.run(name, self.keys, args)
+
+        return await self._repeat(ask)
 
     async def health(self, backend: str) -> bytes | None:
         """The row of a backend's breaker."""
@@ -75,12 +81,6 @@ class Store:
 
         found: bytes | None = await self._repeat(ask)
         return found
-
-    def _script(self, text: str) -> Any:
-        assert self._client is not None
-        if text not in self._scripts:
-            self._scripts[text] = self._client.register_script(text)
-        return self._scripts[text]
 
     async def _repeat(self, ask: Any) -> Any:
         deadline = time.monotonic() + self._timeout

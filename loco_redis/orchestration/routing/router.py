@@ -58,6 +58,7 @@ class Router:
         budget: what "cost_aware" saves by; other strategies only count.
         optimize_for, lease_ttl, backend_timeout: of the schedulers, as of AsyncLOCOScheduler.
         flight_ttl: seconds after which the requests of a silent process no longer count.
+        scripts: "functions" to call those that an administrator has loaded (docs/security.md).
 
     Raises:
         ValueError: bad arguments, in one line.
@@ -77,6 +78,7 @@ class Router:
         lease_ttl: float | None = None,
         backend_timeout: float = 30.0,
         flight_ttl: float = 15.0,
+        scripts: str | None = None,
     ) -> None:
         self.name, found = validate.resource_name(name), check_backends(backends)
         if strategy not in STRATEGIES:
@@ -91,7 +93,7 @@ class Router:
         validate.seconds("backend_timeout", backend_timeout, 0, 86_400)
         self.strategy, self._ttl = strategy, flight_ttl
         self.backends = MappingProxyType({backend.name: backend for backend in found})
-        endpoint = resolve(redis)
+        endpoint = resolve(redis, scripts)
         self._schedulers = {
             backend.name: AsyncLOCOScheduler(
                 resource=SharedResource(
@@ -101,6 +103,7 @@ class Router:
                 optimize_for=optimize_for,
                 lease_ttl=lease_ttl,
                 backend_timeout=backend_timeout,
+                scripts=endpoint.scripts,
             )
             for backend in found
         }

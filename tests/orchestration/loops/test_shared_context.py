@@ -27,7 +27,7 @@ from tests.proxy import proxied
 from tests.servers import Server
 from tests.waiting import eventually
 
-SHA = hashlib.sha1(source("contexts", "context_write").encode(), usedforsecurity=False).hexdigest()
+SHA = hashlib.sha1(source("context_write").encode(), usedforsecurity=False).hexdigest()
 
 
 @pytest.fixture
@@ -422,7 +422,7 @@ async def test_an_embedded_server() -> None:
 
 def test_the_script_and_its_statuses_agree() -> None:
     """The numbers in Lua are those of `Outcome`."""
-    text = source("contexts", "context_write")
+    text = source("context_write")
     found = re.search(r"^local (WRITTEN.*) = (.*)$", text, re.MULTILINE)
     assert found is not None
     names, numbers = (part.split(", ") for part in found.groups())

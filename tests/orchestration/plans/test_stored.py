@@ -143,13 +143,13 @@ async def test_a_claim_whose_reply_was_lost_is_given_again(store: Store) -> None
 async def test_lost_replies_do_no_harm(server: Server, script: str) -> None:
     """Each step still runs once, and without waiting for claims to expire."""
     calls: list[str] = []
-    sha = redis.asyncio.Redis().register_script(source("plans", script)).sha
+    sha = redis.asyncio.Redis().register_script(source(script)).sha
     async with (
         AsyncLOCOScheduler(resource=SharedResource("llm", 2), redis=server.url) as scheduler,
         proxied(server) as proxy,
     ):
         plan = Plan([Step("a"), Step("b"), Step("c", depends_on=["a", "b"])])
-        server.client.script_load(source("plans", script))
+        server.client.script_load(source(script))
         proxy.lose_reply_of(sha, times=2)
         near = Near(scheduler, proxy.url)
         async with asyncio.timeout(10):

@@ -30,11 +30,11 @@ def test_the_scripts_call_what_a_worker_may() -> None:
     """No right is needed beside those of docs/security.md; all files are found and filled in."""
     of_core = {call for name in ("acquire", "cancel") for call in CALLS.findall(load(name))}
     for name in ("gather", "scatter"):
-        text = source("pools", name)
+        text = source(name)
         assert {*CALLS.findall(text)} <= {*WORKER, *of_core}
         assert "--@" not in text
         assert not re.findall(r"\bK\.\w", text)
-    assert load("acquire").strip() in source("pools", "gather")
+    assert load("acquire").strip() in source("gather")
 
 
 async def test_nobody_behind_takes_what_one_in_front_waits_for(any_pools: Pools) -> None:

@@ -73,16 +73,6 @@ async def test_wrong_resources_are_refused() -> None:
         ResourcePool(budget=BudgetPolicy())
 
 
-async def test_functions_are_refused_for_a_group() -> None:
-    """The script of a group is no function of the library; without a group there is no need."""
-    pool = ResourcePool(redis="redis://localhost", scripts="functions")
-    pool.add(resource("gpu"))
-    pool.add(resource("disk", group=None))
-    with pytest.raises(ValueError, match="use scripts='eval'"):
-        pool.acquire_multiple("a", ["gpu"])
-    pool.acquire_multiple("a", ["disk"])
-
-
 async def test_all_or_nothing(any_pools: Pools) -> None:
     """While one of two is full, no slot of the other is ever granted."""
     pool = any_pools.pair()

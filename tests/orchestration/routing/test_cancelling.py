@@ -22,9 +22,7 @@ from tests.waiting import eventually
 
 
 def sha(script: str) -> str:
-    return hashlib.sha1(
-        source("routing", script, choose="choose_least_loaded").encode(), usedforsecurity=False
-    ).hexdigest()
+    return hashlib.sha1(source(script).encode(), usedforsecurity=False).hexdigest()
 
 
 async def test_cancelled_at_any_moment(routers: Routers) -> None:
@@ -93,7 +91,7 @@ async def test_a_lost_reply_is_asked_for_again(routers: Routers) -> None:
         router = routers(["a", "b"], redis=proxy.url)
         async with router.route("agent"):
             pass
-        proxy.lose_reply_of(sha("route"), times=2)
+        proxy.lose_reply_of(sha("route_least_loaded"), times=2)
         proxy.lose_reply_of(sha("report"), times=2)
         async with router.route("agent") as route:
             assert route.backend.name == "b"
@@ -110,7 +108,7 @@ async def test_without_redis_it_says_so(routers: Routers) -> None:
         router = routers(["a"], redis=proxy.url, backend_timeout=0.3)
         async with router.route("agent"):
             pass
-        proxy.lose_reply_of(sha("route"), times=100)
+        proxy.lose_reply_of(sha("route_least_loaded"), times=100)
         with pytest.raises(BackendUnavailableError, match="no Redis at unix://"):
             async with router.route("agent"):
                 pass

@@ -150,11 +150,9 @@ def test_a_script_says_what_it_does(script: str) -> None:
     header = (folder / f"{script}.lua").read_text("utf-8").partition("\nlocal ")[0]
     assert header.startswith(f"-- {script}: ")
     assert all(f"-- {word}: " in header for word in ("KEYS", "ARGV", "Reply", "Cost"))
-    for strategy in STRATEGIES:
-        assert "--@" not in source("routing", script, choose=f"choose_{strategy}")
-    assert all(
-        len(line) <= 120 for line in source("routing", script, choose="choose_sticky").splitlines()
-    )
+    for name in [f"route_{strategy}" for strategy in STRATEGIES] if script == "route" else [script]:
+        assert "--@" not in source(name)
+        assert all(len(line) <= 120 for line in source(name).splitlines())
 
 
 def test_each_strategy_has_its_file() -> None:

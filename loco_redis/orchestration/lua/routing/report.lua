@@ -3,7 +3,7 @@
 -- ARGV: id outcome (ok, failed, none) latency cost pause errors window open_for longest period (us; cost in millionths)
 -- Reply: 1 change: counted; the breaker `opened` or `closed` by it, or neither (empty)
 --   0: it has been counted before, or its reservation had expired
--- Cost: O(errors). A repeat changes nothing.
+-- Cost: O(errors). Works on a full server. A repeat changes nothing.
 -- A breaker's generation counts its changes: an outcome of a request that was sent before the last one says nothing of
 -- the backend as it is now, and moves nothing. The breaker is half open when `until` has passed.
 local id, outcome, latency, cost, pause, errors, window, open_for, longest, period = unpack(ARGV)
