@@ -54,8 +54,8 @@ faults: $(VENV)/.dev  ## every fault of docs/reliability.md, whose table is writ
 simulate: $(VENV)/.dev  ## the client against the model on a virtual clock: SEEDS=100000
 	$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),10000)
 
-soak: $(VENV)/.dev  ## eight processes under all faults at random: MINUTES=60
-	$(BIN)/python -m tests.soak --minutes $(or $(MINUTES),10)
+soak: $(VENV)/.dev  ## eight processes under all faults at random: MINUTES=60 SEED=7
+	$(BIN)/python -m tests.soak --minutes $(or $(MINUTES),10) $(if $(SEED),--seed $(SEED))
 
 load: $(VENV)/.dev  ## 1,000 concurrent acquires in each of eight processes: MINUTES=5
 	$(BIN)/python -m tests.soak.load --minutes $(or $(MINUTES),5)

@@ -324,7 +324,8 @@ nobody_inside() {
 
 # All namespaces and devices that carry this run's id.
 ours() {
-  ip netns list | awk -v prefix="$PREFIX-" 'index($1, prefix) == 1 { print $1 }'
+  # A foreign namespace that is just being deleted is an error of its own, and nothing to us.
+  ip netns list 2>/dev/null | awk -v prefix="$PREFIX-" 'index($1, prefix) == 1 { print $1 }'
   ip -oneline link | awk -F': ' -v prefix="$BRIDGE" 'index($2, prefix) == 1 { print $2 }'
 }
 

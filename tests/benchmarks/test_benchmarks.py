@@ -21,7 +21,7 @@ TOY = {
     "choice": {"small": 5, "large": 30, "slices": 2, "turns": 3},
     "scan": {"agents": 30, "slices": 2, "turns": 2},
     "round_trips": {"pairs": 5},
-    "throughput": {"rounds": 2, "tasks": 6, "seconds": 0.05},
+    "throughput": {"rounds": 2, "tasks": 6, "seconds": 0.3},
     "handoff": {"blocks": 2, "times": 4},
     "memory": {"requests": 40, "agents": 4},
     "llm_calls": {"blocks": 2, "calls": 3},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -18,6 +19,7 @@ from tests.waiting import wait_until
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "benchmarks" / "hosts.sh"
 SKIPPED = 77
+OF_A_RUN = re.compile(r"(loco-|lb)[0-9a-f]{6}\b")
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux" or shutil.which("ip") is None or shutil.which("bash") is None,
@@ -42,9 +44,14 @@ def run(*options: str, timeout: float = 100) -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
-def network() -> tuple[list[str], list[str]]:
-    """Names of all namespaces, and of all devices of this one."""
-    return _first_words("ip", "netns"), _first_words("ip", "-brief", "link")
+def network(run_id: str) -> tuple[list[str], list[str]]:
+    """Names of all namespaces, and of all devices of this one, without those of other runs, which
+    other tests make meanwhile."""
+    found = _first_words("ip", "netns"), _first_words("ip", "-brief", "link")
+    namespaces, devices = (
+        [name for name in names if run_id in name or not OF_A_RUN.match(name)] for names in found
+    )
+    return namespaces, devices
 
 
 def _first_words(*command: str) -> list[str]:
@@ -71,18 +78,18 @@ def foreign(run_id: str) -> Iterator[str]:
 @pytest.mark.slow
 def test_a_host_is_cut_off_and_comes_back(tmp_path: Path, run_id: str) -> None:
     """Nothing above capacity, its leases reclaimed in time, back by itself; nothing is left."""
-    before = network()
+    before = network(run_id)
     status, said = run("--quick", "--out", str(tmp_path), "--run-id", run_id)
     assert status == 0, said + "".join(log.read_text() for log in tmp_path.glob("*.log"))
     assert "h1 is cut off" in said
     assert "all as promised" in said
     assert "FAILED" not in said
     assert (tmp_path / "report.md").exists()
-    assert network() == before
+    assert network(run_id) == before
 
 
 def test_it_cleans_up_when_it_is_interrupted(tmp_path: Path, run_id: str) -> None:
-    before = network()
+    before = network(run_id)
     script = subprocess.Popen(
         command("--quick", "--out", str(tmp_path), "--run-id", run_id), stdout=subprocess.PIPE
     )
@@ -96,7 +103,7 @@ def test_it_cleans_up_when_it_is_interrupted(tmp_path: Path, run_id: str) -> Non
     if script.returncode == SKIPPED:
         pytest.skip(said.strip())
     assert script.returncode == 128 + signal.SIGTERM
-    assert network() == before
+    assert network(run_id) == before
     assert not [path for path in Path("/proc").glob("[0-9]*/cmdline") if _mentions(path, run_id)]
 
 
@@ -106,7 +113,7 @@ def test_what_it_has_not_made_is_left_alone(foreign: str, run_id: str) -> None:
         2,
         f"hosts.sh: there is something named like this run already: {foreign}\n",
     )
-    assert foreign in network()[0]
+    assert foreign in network(run_id)[0]
 
 
 def test_without_root_it_says_so_in_one_line() -> None:

@@ -17,7 +17,7 @@ from benchmarks.peers.peer import Peer, present
 from loco_redis._server import EmbeddedServer
 
 TOY = {
-    "grants": {"rounds": 1, "tasks": 4, "seconds": 0.3, "most": 2},
+    "grants": {"rounds": 1, "tasks": 4, "seconds": 0.6, "most": 2},
     "queues": {"rounds": 1, "jobs": 20},
     "in_memory": {"agents": (5,), "rounds": 1, "seconds": 0.05},
     "utilisation": {"rounds": 1, "tasks": 4, "seconds": 0.1},

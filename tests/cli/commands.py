@@ -35,9 +35,12 @@ class Command:
 
     def _popen(self, **options: object) -> subprocess.Popen[bytes]:
         _started.append(self)
+        env = {**os.environ, _MARK: self.mark, "TERM": "xterm-256color"}
+        for size in ("LINES", "COLUMNS"):  # of pytest's readline: a terminal tells its own
+            env.pop(size, None)
         return subprocess.Popen(
             [sys.executable, "-m", "loco_redis.cli", *self.arguments],
-            env={**os.environ, _MARK: self.mark, "TERM": "xterm-256color"},
+            env=env,
             cwd=_ROOT,
             start_new_session=True,
             **options,  # type: ignore[call-overload]

@@ -59,6 +59,7 @@ def test_a_thousand_requests_keep_the_schedule(server: Server) -> None:
     pair.close()
 
 
+@pytest.mark.alone
 async def test_processes_keep_a_rate_together(server: Server, schedulers: Schedulers) -> None:
     """Two schedulers share 6,000 a minute: never more than that, and hardly less."""
     resource = SharedResource(NAME, 50, rpm=6000, rpm_burst=10)

@@ -42,6 +42,7 @@ def found(command: Command) -> dict[str, Any]:
     return report
 
 
+@pytest.mark.alone
 def test_one_machine_plays_hosts(server: Server) -> None:
     """Two hosts with two workers each serve about what was asked; two runs make a summary."""
     report = found(bench(server, "--duration", "2s", "--runs", "2", "--json"))

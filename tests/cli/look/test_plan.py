@@ -144,7 +144,6 @@ def test_a_long_error_is_seen_in_full(redis_url: str) -> None:
     assert "end" in text
 
 
-@pytest.mark.alone
 def test_watch_on_a_terminal_fits_it(server: Server) -> None:
     """What runs or has failed is seen when there is no room for all steps."""
     plan = Plan([*(Step(f"s{n:02}") for n in range(40)), Step("slow"), Step("bad")])
