@@ -268,9 +268,4 @@ def _mismatch(name: str, reply: OpenReply, asked: Asked) -> ConfigMismatchError:
             return ConfigMismatchError("events", int(stored), asked.events)
         case field if field in _RATES:
             return ConfigMismatchError(field, int(stored), getattr(asked, field))
-    error = ConfigMismatchError("schema", stored, SCHEMA)
-    error.args = (
-        f"the state of {name!r} is of another version of loco-redis (schema {stored}, this one "
-        f"knows {SCHEMA}): run that version here, or use another resource",
-    )
-    return error
+    return ConfigMismatchError.of_schema(name, stored, SCHEMA)

@@ -52,7 +52,7 @@ Each constructor takes the facts, keeps them as attributes and words the message
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 
 class LocoRedisError(Exception):
@@ -262,6 +262,16 @@ class ConfigMismatchError(LocoRedisError):
             f"{field} is {stored} in Redis but {asked} was asked for: leave it out to adopt the "
             "stored value, or change it for everybody with reconfigure()"
         )
+
+    @classmethod
+    def of_schema(cls, name: str, stored: str, known: int) -> Self:
+        """The state was written by another version, in a form of its own."""
+        error = cls("schema", stored, known)
+        error.args = (
+            f"the state of {name!r} is of another version of loco-redis (schema {stored}, this one "
+            f"knows {known}): run that version here, or use another resource",
+        )
+        return error
 
 
 class ConfigConflictError(LocoRedisError):

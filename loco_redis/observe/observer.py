@@ -9,8 +9,13 @@ from typing import NamedTuple
 from loco_redis import _validate as validate
 from loco_redis._replies import Standing
 from loco_redis._rows import LeaseRow, LoadRow, RequestRow, SessionRow, TaskRow, request_row
-from loco_redis._scripts import Scripts
-from loco_redis.errors import LocoRedisError, UnknownAgentError, UnknownResourceError
+from loco_redis._scripts import SCHEMA, Scripts
+from loco_redis.errors import (
+    ConfigMismatchError,
+    LocoRedisError,
+    UnknownAgentError,
+    UnknownResourceError,
+)
 from loco_redis.governance._refusals import error_of
 from loco_redis.observe import events, explain, orders
 from loco_redis.observe.events import Event
@@ -58,9 +63,14 @@ class Observer:
 
         Raises:
             UnknownResourceError: nothing is stored under this name.
+            ConfigMismatchError: another version of loco-redis has stored it.
         """
         found = self.link.run(self._scripts, self._scripts.snapshot(limit=limit)).snapshot
         if found is None:
+            stored = self.link.call("HGET", self._scripts.keys.vars, "schema")
+            if stored not in (None, b"%d" % SCHEMA):
+                told = stored.decode(errors="replace")
+                raise ConfigMismatchError.of_schema(self.name, told, SCHEMA)
             raise UnknownResourceError(self.name, self.link.where)
         return found
 

@@ -98,6 +98,14 @@ CLIENT = (
         ("tests/faults/test_loop.py::test_blocked_loop_keeps_its_lease",),
     ),
     Mutant(
+        "heartbeat-waits-too-long",
+        "_heartbeat.py",
+        "        return max(_QUICK, self.period / 2)\n",
+        "        return max(_QUICK, self.period)\n",
+        "a busy server and a connection that falls silent meanwhile cost a lease together",
+        ("tests/session/test_heartbeat.py::test_a_beat_without_a_reply_is_sent_again_at_once",),
+    ),
+    Mutant(
         "max-stall-ignored",
         "_heartbeat.py",
         "        if silence <= self._max_stall:\n",

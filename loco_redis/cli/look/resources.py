@@ -12,13 +12,14 @@ from loco_redis.cli._console import table
 from loco_redis.cli._options import json_option, redis_option
 from loco_redis.cli._report import documented, emit
 from loco_redis.cli._target import open_link
-from loco_redis.errors import UnknownResourceError
+from loco_redis.errors import ConfigMismatchError, UnknownResourceError
 from loco_redis.observe import Link, Observer, resource_names
 
 
 @dataclass(frozen=True)
 class ResourceRow:
-    """One resource; `gone` if nothing is stored under its name any more."""
+    """One resource; `gone` if nothing is stored under its name any more, `other_version` if
+    another version of loco-redis has stored it."""
 
     name: str
     capacity: int
@@ -28,6 +29,7 @@ class ResourceRow:
     live_sessions: int
     paused: bool
     gone: bool
+    other_version: bool
 
 
 @dataclass(frozen=True)
@@ -45,8 +47,9 @@ def fetch(link: Link) -> ResourcesReport:
 def _row(link: Link, name: str) -> ResourceRow:
     try:
         found = Observer(link, name).snapshot()
-    except UnknownResourceError:
-        return ResourceRow(name, 0, 0, 0, 0, 0, False, gone=True)
+    except (UnknownResourceError, ConfigMismatchError) as error:
+        gone = isinstance(error, UnknownResourceError)
+        return ResourceRow(name, 0, 0, 0, 0, 0, False, gone, other_version=not gone)
     return ResourceRow(
         name,
         found.capacity,
@@ -56,6 +59,7 @@ def _row(link: Link, name: str) -> ResourceRow:
         found.live_sessions,
         found.paused,
         gone=False,
+        other_version=False,
     )
 
 
@@ -64,7 +68,8 @@ def view(report: ResourcesReport) -> RenderableType:
         return Text(f"no resource at {report.server} yet: a scheduler makes one when it opens")
     made = table("resource", "capacity", "held", "waiting", "tick", "sessions", "")
     for row in report.resources:
-        state = "gone" if row.gone else "paused" if row.paused else ""
+        told = {"gone": row.gone, "of another version": row.other_version, "paused": row.paused}
+        state = next((state for state, is_so in told.items() if is_so), "")
         numbers = (row.capacity, row.held, row.waiting, row.tick, row.live_sessions)
         made.add_row(Text(row.name), *(f"{n:,}" for n in numbers), Text(state, style="yellow"))
     return made
