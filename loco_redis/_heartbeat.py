@@ -1,10 +1,10 @@
 """The heartbeat: a thread with a connection of its own, so that a busy event loop loses no lease.
 
-It beats every quarter of the lease and tells the loop what Redis said. A beat that is not answered
-within half of that time is sent again at once, by another connection: a server that is busy for up
-to half a lease (the longest for which the lease clock goes on) and a connection that falls silent
-meanwhile cost no lease together. It stops renewing, and so lets the leases expire, once the loop
-has not turned for `max_stall` seconds.
+It beats every quarter of the lease and tells the loop what Redis said. A beat that failed is sent
+again by another connection, without a pause if it has waited for its reply: a server that is busy
+for up to half a lease (the longest for which the lease clock goes on) and a connection that falls
+silent meanwhile cost no lease together. It stops renewing, and so lets the leases expire, once the
+loop has not turned for `max_stall` seconds.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Heartbeat:
     @property
     def reply_timeout(self) -> float:
         """Seconds after which a beat is given up, and sent again."""
-        return max(_QUICK, self.period / 2)
+        return max(_QUICK, self.period)
 
     def start(self, ledger: Ledger) -> None:
         self.ledger = ledger
@@ -174,6 +174,8 @@ class Heartbeat:
         try:
             return self._call(command)
         except Exception as error:  # noqa: BLE001  of a garbled reply a parser raises any
+            if isinstance(self._client, redis.Redis):
+                self._client.connection_pool.disconnect()
             return error
 
     def _call(self, command: Command[HeartbeatReply]) -> HeartbeatReply:

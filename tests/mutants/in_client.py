@@ -98,12 +98,15 @@ CLIENT = (
         ("tests/faults/test_loop.py::test_blocked_loop_keeps_its_lease",),
     ),
     Mutant(
-        "heartbeat-waits-too-long",
+        "heartbeat-stays-where-it-failed",
         "_heartbeat.py",
-        "        return max(_QUICK, self.period / 2)\n",
-        "        return max(_QUICK, self.period)\n",
+        "                self._client.connection_pool.disconnect()\n            return error\n",
+        "                pass\n            return error\n",
         "a busy server and a connection that falls silent meanwhile cost a lease together",
-        ("tests/session/test_heartbeat.py::test_a_beat_without_a_reply_is_sent_again_at_once",),
+        (
+            "tests/session/test_heartbeat.py"
+            "::test_a_beat_that_failed_is_sent_again_by_another_connection",
+        ),
     ),
     Mutant(
         "max-stall-ignored",
