@@ -9,6 +9,8 @@ from typing import Self
 
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
+#: Of the virtual environments.
+HOMES = ROOT / ".venv-adapters"
 
 #: The environment variable that says in which group's environment the tests run.
 GROUP = "LOCO_TEST_GROUP"
@@ -55,7 +57,7 @@ class Group:
     @property
     def home(self) -> Path:
         """Of its virtual environment."""
-        return ROOT / ".venv-adapters" / self.name
+        return HOMES / self.name
 
     @property
     def python(self) -> Path:
