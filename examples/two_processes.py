@@ -21,7 +21,8 @@ def work(agent: str) -> list[tuple[int, int]]:
 
 
 if __name__ == "__main__":
-    with LOCOScheduler(resource=RESOURCE), multiprocessing.get_context("spawn").Pool(2) as pool:
+    context = multiprocessing.get_context("spawn")
+    with LOCOScheduler(resource=RESOURCE), context.Pool(2, maxtasksperchild=1) as pool:
         found = sorted(row for rows in pool.map(work, ["a", "b"], chunksize=1) for row in rows)
     print(f"{len(found)} grants in {len({pid for _, pid in found})} processes, in this order:")
     print(*(pid for _, pid in found))
