@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
@@ -14,23 +13,12 @@ from loco_redis import AsyncLOCOScheduler
 from loco_redis.adapters.asgi import SlotMiddleware
 from loco_redis.adapters.fastapi import by_header, slot
 from loco_redis.context import current
+from tests.frameworks.gated import Gated
 
 PIECE = b"x" * 65_536
 
 
-class Shop:
-    """Attributes:
-    gate: handlers wait for it; go: plain ones do.
-    running, most: handlers at the moment, and the most there have been.
-    ended: names of handlers, as they end.
-    """
-
-    def __init__(self) -> None:
-        self.gate, self.go = asyncio.Event(), threading.Event()
-        self.running = self.most = 0
-        self.ended: list[str] = []
-        self.scheduler: AsyncLOCOScheduler
-
+class Shop(Gated):
     def by_middleware(self, **options: Any) -> Callable[[AsyncLOCOScheduler], FastAPI]:
         def make(scheduler: AsyncLOCOScheduler) -> FastAPI:
             self.scheduler = scheduler
@@ -58,10 +46,10 @@ class Shop:
         router = APIRouter()
         for path, handler in {
             "/plain": self._plain,
-            "/who": self._who,
+            "/who": self.who,
             "/who-sync": self._who_sync,
-            "/gated": self._gated,
-            "/sync": self._sync,
+            "/gated": self.gated,
+            "/sync": self.sync,
             "/stream": self._stream,
             "/stream-sync": self._stream_sync,
             "/endless": self._endless,
@@ -78,36 +66,9 @@ class Shop:
     async def _plain(self) -> str:
         return "ok"
 
-    async def _who(self) -> dict[str, Any]:
-        caller = current()
-        async with self.scheduler.acquire("inner", nested="share") as lease:
-            return {
-                "caller": caller and caller.agent_id,
-                "lease": lease.agent_id,
-                "held": (await self.scheduler.snapshot()).held,
-            }
-
     def _who_sync(self) -> dict[str, Any]:
         caller = current()
         return {"caller": caller and caller.agent_id}
-
-    async def _gated(self) -> str:
-        self.running += 1
-        self.most = max(self.most, self.running)
-        try:
-            await self.gate.wait()
-        finally:
-            self.running -= 1
-            self.ended.append("gated")
-        return "ok"
-
-    def _sync(self) -> str:
-        self.running += 1
-        self.most = max(self.most, self.running)
-        self.go.wait(20)
-        self.running -= 1
-        self.ended.append("sync")
-        return "ok"
 
     async def _stream(self) -> StreamingResponse:
         async def pieces() -> AsyncIterator[bytes]:
@@ -149,7 +110,7 @@ class Shop:
         return JSONResponse({"broken": True}, 503)
 
     async def _background(self, tasks: BackgroundTasks) -> str:
-        tasks.add_task(self._gated)
+        tasks.add_task(self.gated)
         return "ok"
 
     async def _echo(self, request: Request) -> dict[str, Any]:

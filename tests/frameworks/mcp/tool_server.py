@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import sys
-import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -14,18 +13,14 @@ from mcp.server.mcpserver.exceptions import ToolError
 
 from loco_redis import AsyncLOCOScheduler, SharedResource
 from loco_redis.adapters.mcp import ScheduledTools, by_tool
-from loco_redis.context import current
+from tests.frameworks.gated import Gated
 from tests.schedulers import NAME
 
 
-class Tools:
-    """Attributes: gate: tools wait for it; go: plain ones do. running, most, ended: of them."""
-
+class Tools(Gated):
     def __init__(self, scheduler: AsyncLOCOScheduler) -> None:
+        super().__init__()
         self.scheduler = scheduler
-        self.gate, self.go = asyncio.Event(), threading.Event()
-        self.running = self.most = 0
-        self.ended: list[str] = []
 
     def server(self, **options: Any) -> MCPServer:
         server: MCPServer = MCPServer(
@@ -34,33 +29,6 @@ class Tools:
         for tool in (self.who, self.gated, self.sync, self.wrong, self.crashes):
             server.tool()(tool)
         return server
-
-    async def who(self) -> dict[str, Any]:
-        caller = current()
-        async with self.scheduler.acquire("inner", nested="share") as lease:
-            return {
-                "caller": caller and caller.agent_id,
-                "lease": lease.agent_id,
-                "held": (await self.scheduler.snapshot()).held,
-            }
-
-    async def gated(self) -> str:
-        self.running += 1
-        self.most = max(self.most, self.running)
-        try:
-            await self.gate.wait()
-        finally:
-            self.running -= 1
-            self.ended.append("gated")
-        return "ok"
-
-    def sync(self) -> str:
-        self.running += 1
-        self.most = max(self.most, self.running)
-        self.go.wait(20)
-        self.running -= 1
-        self.ended.append("sync")
-        return "ok"
 
     async def wrong(self) -> str:
         raise ToolError("wrong")
