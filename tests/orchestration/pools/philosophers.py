@@ -114,7 +114,7 @@ class Process:
         found: dict[int, Meal] = {}
         done: list[Meal] = []
         text = self.journal.read_bytes() if self.journal.exists() else b""
-        for line in text.splitlines():
+        for line in text.rpartition(b"\n")[0].splitlines():  # the last one may not be whole yet
             facts = json.loads(line)
             if "began" in facts:
                 began, waited, tokens = facts["began"], facts["waited"], facts["tokens"]
@@ -162,19 +162,22 @@ class Evening:
 
 
 def run(seconds: float, kill_every: float, url: str, folder: Path) -> Evening:
-    """Dine for so long after everybody sits; then all leave and nothing may be held."""
+    """Dine for so long after somebody of each process has eaten, and at most as long again until
+    everybody has; then all leave and nothing may be held. The processes are killed in turn."""
     processes, gone = [], list[Process]()
     for number in range(PROCESSES):
         processes.append(Process(url, number * EACH, folder / f"{number}-0"))
     try:
-        wait_until(lambda: all(each.journal.exists() for each in processes), 60, "everybody to sit")
+        wait_until(lambda: all(each.meals() for each in processes), 60, "all processes to begin")
         started = time.monotonic()
         kills, next_kill = 0, started + kill_every
-        while time.monotonic() < started + seconds:
+        while time.monotonic() < started + seconds or (
+            time.monotonic() < started + 2 * seconds and _eaten(gone + processes) < SEATS
+        ):
             time.sleep(0.05)
             # The last one killed shall come back, and what it held.
             if time.monotonic() > next_kill and next_kill < started + seconds - WINDOW:
-                number = random.randrange(PROCESSES)
+                number = kills % PROCESSES
                 processes[number].kill()
                 gone.append(processes[number])
                 kills += 1
@@ -191,6 +194,11 @@ def run(seconds: float, kill_every: float, url: str, folder: Path) -> Evening:
         raise
     meals = sorted((m for each in gone + processes for m in each.meals()), key=lambda m: m.began)
     return judge(meals, started, ended, kills, codes)
+
+
+def _eaten(processes: list[Process]) -> int:
+    """How many philosophers have eaten."""
+    return len({meal.seat for each in processes for meal in each.meals()})
 
 
 def judge(meals: list[Meal], started: float, ended: float, kills: int, codes: list[int]) -> Evening:
