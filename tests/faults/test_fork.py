@@ -21,7 +21,7 @@ from contextlib import suppress
 from loco_redis import *
 from loco_redis.governance import BudgetPolicy
 
-URL, LEASE = sys.argv[1], 0.4
+URL, LEASE = sys.argv[1], 1.5
 SHARED = SharedResource("llm", 2)
 
 def tell(**facts):

@@ -127,6 +127,8 @@ def watched(count: int = 3, down_after: int = 500) -> Iterator[Watched]:
                 f"sentinel myid {ids[index]}\n"
                 f"sentinel monitor {SERVICE} 127.0.0.1 {port_of(master)} {count // 2 + 1}\n"
                 f"sentinel down-after-milliseconds {SERVICE} {down_after}\n"
+                # A vote that is split is repeated after twice that; otherwise after six minutes.
+                f"sentinel failover-timeout {SERVICE} 3000\n"
                 f"sentinel known-replica {SERVICE} 127.0.0.1 {port_of(replica)}\n" + "".join(known)
             )
             program = wrapped(BINARY, directory, arguments=f"{conf} --sentinel")
