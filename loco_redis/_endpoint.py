@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -140,21 +141,23 @@ class Endpoint:
             for sentinel in _sentinels(client.connection_pool):
                 await sentinel.aclose()
 
-    def sync_client(self) -> SyncClient:
-        """A new plain client with connections of its own, for the heartbeat thread.
+    def sync_client(self, limit: float = math.inf) -> SyncClient:
+        """A new plain client with connections of its own, for a thread.
 
         For a cluster this connects at once and may raise `redis.RedisError`.
+
+        Args:
+            limit: seconds for which it waits at most for a connection or for a reply.
         """
         if (fake := _fake_twin(self.given)) is not None:
             return fake
-        where, options = self.location, self._client_options()
+        where, options = self.location, _within(limit, self._client_options())
         if where.kind == "cluster":
             nodes = [redis.cluster.ClusterNode(*node) for node in where.nodes]
             return redis.RedisCluster(startup_nodes=nodes, **options)
         if where.kind == "sentinel":
-            sentinel = redis.sentinel.Sentinel(
-                where.nodes, sentinel_kwargs=_robust(where.sentinel_options), **options
-            )
+            asking = _within(limit, _robust(where.sentinel_options))
+            sentinel = redis.sentinel.Sentinel(where.nodes, sentinel_kwargs=asking, **options)
             client: redis.Redis = sentinel.master_for(where.service)
             return client
         return redis.Redis(**options)
@@ -182,6 +185,12 @@ def _robust(options: Mapping[str, Any]) -> dict[str, Any]:
         "retry": Retry(NoBackoff(), 0),
         "decode_responses": False,
     }
+
+
+def _within(limit: float, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The same options with shorter timeouts."""
+    timeouts = ("socket_timeout", "socket_connect_timeout")
+    return {**options, **{name: min(options[name], limit) for name in timeouts}}
 
 
 def resolve(redis: str | AsyncClient | None, scripts: str | None = None) -> Endpoint:

@@ -99,8 +99,7 @@ class Heartbeat:
             async with asyncio.timeout(_JOIN_TIMEOUT):
                 await self._ended.wait()
         except TimeoutError:
-            if isinstance(self._client, redis.Redis):
-                self._client.connection_pool.disconnect()
+            self._disconnect()
             return
         self._thread.join()
 
@@ -174,13 +173,21 @@ class Heartbeat:
         try:
             return self._call(command)
         except Exception as error:  # noqa: BLE001  of a garbled reply a parser raises any
-            if isinstance(self._client, redis.Redis):
-                self._client.connection_pool.disconnect()
+            self._disconnect()
             return error
+
+    def _disconnect(self) -> None:
+        """What comes next goes by new connections; a call under way ends."""
+        if isinstance(self._client, redis.RedisCluster):
+            self._client.disconnect_connection_pools()
+        elif self._client is not None:
+            self._client.connection_pool.disconnect()
 
     def _call(self, command: Command[HeartbeatReply]) -> HeartbeatReply:
         if self._client is None:
-            self._client = self._connect()
+            # A reply that does not come must leave time for other attempts within the lease, and
+            # so must a connection: one whose first packet is lost tries again only after a second.
+            self._client = self._endpoint.sync_client(self.reply_timeout)
         keys, client = self._scripts.keys.all, cast(Any, self._client)  # it is typed in parts only
         arguments = (len(keys), *keys, *command.args)
         try:
@@ -192,13 +199,3 @@ class Heartbeat:
         except (ValueError, TypeError, LookupError) as error:
             client.close()  # what comes next may not be the answer to the next beat
             raise RedisError(f"a heartbeat was answered by {raw!r}") from error
-
-    def _connect(self) -> SyncClient:
-        client = self._endpoint.sync_client()
-        if isinstance(client, redis.Redis):
-            # A reply that does not come must leave time for other attempts within the lease, and
-            # so must a connection: one whose first packet is lost tries again only after a second.
-            options, limit = client.connection_pool.connection_kwargs, self.reply_timeout
-            for name in ("socket_timeout", "socket_connect_timeout"):
-                options[name] = min(options.get(name) or limit, limit)
-        return client

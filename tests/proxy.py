@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from loco_redis._server import SOCKET_NAME, EmbeddedServer
 from tests.link import Link
 from tests.servers import Server
 
@@ -169,11 +170,12 @@ def _take(texts: list[bytes], command: bytes) -> bool:
 
 
 @contextlib.asynccontextmanager
-async def proxied(server: Server, tcp: bool = False) -> AsyncIterator[Proxy]:
+async def proxied(server: Server | EmbeddedServer, tcp: bool = False) -> AsyncIterator[Proxy]:
     """A proxy in front of `server`; by TCP, if a reset is to be one."""
+    process = server if isinstance(server, EmbeddedServer) else server.process
     with tempfile.TemporaryDirectory(prefix="proxy-") as directory:
         path = str(Path(directory) / "proxy.sock")
-        proxy = Proxy(server.url.removeprefix("unix://"), f"unix://{path}")
+        proxy = Proxy(str(process.directory / SOCKET_NAME), f"unix://{path}")
         if tcp:
             listening = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)
             port = listening.sockets[0].getsockname()[1]

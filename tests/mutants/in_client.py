@@ -100,8 +100,8 @@ CLIENT = (
     Mutant(
         "heartbeat-stays-where-it-failed",
         "_heartbeat.py",
-        "                self._client.connection_pool.disconnect()\n            return error\n",
-        "                pass\n            return error\n",
+        "            self._disconnect()\n            return error\n",
+        "            return error\n",
         "a busy server and a connection that falls silent meanwhile cost a lease together",
         (
             "tests/session/test_heartbeat.py"

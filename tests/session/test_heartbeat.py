@@ -6,6 +6,7 @@ import asyncio
 import socket
 import threading
 import time
+from contextlib import AsyncExitStack
 
 import pytest
 import redis
@@ -15,7 +16,8 @@ from loco_redis._endpoint import Endpoint
 from loco_redis._heartbeat import Heartbeat
 from loco_redis._ledger import Ledger
 from loco_redis._scripts import Scripts
-from tests.proxy import proxied
+from tests.clusters import as_cluster, cluster_node
+from tests.proxy import Proxy, proxied
 from tests.schedulers import Schedulers
 from tests.waiting import eventually, wait_until
 
@@ -41,20 +43,34 @@ def test_a_connection_that_does_not_come_leaves_time_for_another() -> None:
             one.close()
 
 
+@pytest.mark.parametrize("clustered", [False, True], ids=["single", "cluster"])
 async def test_a_beat_that_failed_is_sent_again_by_another_connection(
-    schedulers: Schedulers,
+    schedulers: Schedulers, clustered: bool
 ) -> None:
     """One that fell silent while the server was busy would cost a quarter of the lease more."""
-    lease = 4.0
-    async with proxied(schedulers.server) as proxy:
-        async with schedulers(redis=proxy.url, lease_ttl=lease) as scheduler:
-            session = await scheduler._connected()
-            heard = session.ledger.deadline
-            proxy.spoil_reply_of(session.scripts.sha("heartbeat"), lambda _: b"-BUSY\r\n")
-            await eventually(lambda: proxy.spoiled)
-            assert proxy.half_open()
-            await eventually(lambda: session.ledger.deadline > heard)
-            assert session.ledger.deadline - heard < lease / 4 + 0.6
+    async with AsyncExitStack() as stack:
+        if clustered:
+            node = stack.enter_context(cluster_node())
+            proxy = await stack.enter_async_context(proxied(node, tcp=True))
+            announced = proxy.url.rpartition(":")[2].removesuffix("/0")
+            with redis.Redis.from_url(node.url) as client:
+                client.config_set("cluster-announce-port", announced)
+            url = as_cluster(proxy.url)
+        else:
+            proxy = await stack.enter_async_context(proxied(schedulers.server))
+            url = proxy.url
+        await _beats_by_another_connection(schedulers(redis=url, lease_ttl=4.0), proxy)
+
+
+async def _beats_by_another_connection(scheduler: AsyncLOCOScheduler, proxy: Proxy) -> None:
+    async with scheduler:
+        session = await scheduler._connected()
+        heard = session.ledger.deadline
+        proxy.spoil_reply_of(session.scripts.sha("heartbeat"), lambda _: b"-BUSY\r\n")
+        await eventually(lambda: proxy.spoiled)
+        assert proxy.half_open()
+        await eventually(lambda: session.ledger.deadline > heard)
+        assert session.ledger.deadline - heard < 4.0 / 4 + 0.6
 
 
 async def test_strict_cancels_when_uncertain(schedulers: Schedulers) -> None:
