@@ -6,6 +6,9 @@ import asyncio
 import time
 from collections.abc import Callable
 
+#: Seconds in which processes have started, on a machine with other work.
+STARTED = 60.0
+
 _PAUSE = 0.005
 
 

@@ -20,12 +20,10 @@ from tests.cli.bench.plans import plan
 from tests.cli.calls import invoke
 from tests.cli.commands import Command, loco_redis, needs_proc
 from tests.servers import Server
-from tests.waiting import wait_until
+from tests.waiting import STARTED, wait_until
 
 pytestmark = needs_proc
 
-#: Seconds in which processes have started, on a machine with other work.
-STARTED = 60.0
 SMALL = ("--tasks", "8", "--capacity", "4", "--hold", "5ms", "--warmup", "500ms", "--lease", "2s")
 
 

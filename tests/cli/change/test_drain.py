@@ -10,7 +10,7 @@ import pytest
 from tests.cli.calls import invoke
 from tests.cli.commands import loco_redis
 from tests.cli.fleets import Fleet
-from tests.waiting import wait_until
+from tests.waiting import STARTED, wait_until
 
 
 def _drained(fleet: Fleet, *options: str) -> tuple[int, list[str]]:
@@ -70,7 +70,7 @@ def test_somebody_else_may_resume(fleet_at_work: Fleet) -> None:
     """Then it would wait for ever."""
 
     def resume() -> None:
-        wait_until(lambda: fleet_at_work.observer.snapshot().paused)
+        wait_until(lambda: fleet_at_work.observer.snapshot().paused, STARTED)
         fleet_at_work.waiter.operations.resume()
 
     resuming = threading.Thread(target=resume)
@@ -87,7 +87,7 @@ def test_it_can_be_interrupted(fleet_at_work: Fleet, resume: bool) -> None:
     options = ["--resume"] if resume else []
     command = loco_redis("drain", "-u", fleet_at_work.url, *options)
     process = command.start()
-    wait_until(lambda: fleet_at_work.observer.snapshot().paused)
+    wait_until(lambda: fleet_at_work.observer.snapshot().paused, STARTED)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=30)
     assert process.returncode == 130

@@ -14,7 +14,7 @@ from tests.cli.calls import invoke
 from tests.cli.commands import loco_redis
 from tests.cli.look.plans import NIGHTLY, plant
 from tests.servers import Server
-from tests.waiting import wait_until
+from tests.waiting import STARTED, wait_until
 
 SIMPLE = Plan([Step("a"), Step("b", depends_on=["a"])])
 
@@ -125,7 +125,7 @@ def test_watch_shows_it_until_the_end(server: Server) -> None:
         "plan", "status", "nightly", "--watch", "-i", "0.1", "-u", server.url
     ).start()
     reads = _reads(server)
-    wait_until(lambda: _reads(server) > reads + 9, what="looks of --watch")
+    wait_until(lambda: _reads(server) > reads + 9, STARTED, "looks of --watch")
     assert asyncio.run(Plan.cancel(server.url, "nightly"))
     out, err = process.communicate(timeout=20)
     assert (process.returncode, err) == (1, b"")
@@ -152,7 +152,7 @@ def test_watch_on_a_terminal_fits_it(server: Server) -> None:
     reads = _reads(server)
 
     def cancel() -> None:
-        wait_until(lambda: _reads(server) > reads + 27, 20, "looks of --watch")
+        wait_until(lambda: _reads(server) > reads + 27, STARTED, "looks of --watch")
         asyncio.run(Plan.cancel(server.url, "wide"))
 
     other = threading.Thread(target=cancel)

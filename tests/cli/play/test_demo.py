@@ -11,7 +11,7 @@ import pytest
 
 from tests.cli.commands import loco_redis, needs_proc
 from tests.servers import Server
-from tests.waiting import wait_until
+from tests.waiting import STARTED, wait_until
 
 pytestmark = [needs_proc, pytest.mark.slow]
 
@@ -93,7 +93,7 @@ def test_workers_do_not_outlive_a_killed_demo() -> None:
     """SIGKILL of the demo itself ends its workers and its server, too."""
     command = loco_redis("demo")
     process = command.start()
-    wait_until(lambda: len(command.processes("_demo_worker")) == 3)
+    wait_until(lambda: len(command.processes("_demo_worker")) == 3, STARTED)
     process.kill()
     process.communicate(timeout=15)
     command.assert_nothing_runs()

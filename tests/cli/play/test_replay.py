@@ -12,7 +12,7 @@ import pytest
 
 from tests.cli.commands import Command, loco_redis, needs_proc
 from tests.servers import Server
-from tests.waiting import wait_until
+from tests.waiting import STARTED, wait_until
 
 pytestmark = needs_proc
 
@@ -100,7 +100,7 @@ def test_interrupted_in_the_middle(write_trace: WriteTrace, server: Server) -> N
     trace = write_trace(*rows(600, apart=0.1, context=1000))
     command = replay(trace, "--speed", "1", "--redis", server.url)
     process = command.start()
-    wait_until(lambda: server.client.keys("*:holders"), what="a holder")
+    wait_until(lambda: server.client.keys("*:holders"), STARTED, "a holder")
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=15)
     assert (process.returncode, out) == (130, b"")
@@ -114,7 +114,7 @@ def test_a_lost_worker_is_named(write_trace: WriteTrace, server: Server) -> None
     trace = write_trace(*rows(600, apart=0.1, context=1000))
     command = replay(trace, "--speed", "1", "--redis", server.url)
     process = command.start()
-    wait_until(lambda: server.client.keys("*:holders"), what="a holder")
+    wait_until(lambda: server.client.keys("*:holders"), STARTED, "a holder")
     os.kill(command.processes("_replay_worker")[0], signal.SIGKILL)
     _, err = process.communicate(timeout=15)
     assert process.returncode == 1

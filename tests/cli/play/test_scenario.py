@@ -15,7 +15,7 @@ from loco_redis.cli.play._scenario_schedule import SCENARIOS
 from tests.cli.calls import invoke
 from tests.cli.commands import Command, loco_redis, needs_proc
 from tests.servers import Server
-from tests.waiting import wait_until
+from tests.waiting import STARTED, wait_until
 
 pytestmark = needs_proc
 
@@ -56,6 +56,7 @@ def test_all_is_granted_once_and_no_key_is_left(name: str, server: Server) -> No
     assert server.client.keys() == []
 
 
+@pytest.mark.alone
 def test_webhooks_wait_less_than_batch_and_there_is_a_picture(
     server: Server, tmp_path: Path
 ) -> None:
@@ -63,7 +64,7 @@ def test_webhooks_wait_less_than_batch_and_there_is_a_picture(
     would have it wait. A folder gets the picture and the figures."""
     folder = tmp_path / "new"
     options = ("--optimize-for", "throughput", "--out", str(folder), "--json", "-u", server.url)
-    report = found(scenario("webhook_spike", *options))
+    report = found(scenario("webhook_spike", *options, seconds=4))
     assert server.client.keys() == []
     batch, webhook = report["classes"]
     assert (batch["name"], webhook["name"]) == ("batch", "webhook")
@@ -123,7 +124,7 @@ def test_interrupted_in_the_middle(server: Server, number: signal.Signals) -> No
     """Neither a process nor a key is left."""
     command = scenario("webhook_spike", "-u", server.url, seconds=600)
     process = command.start()
-    wait_until(lambda: server.client.keys("*:holders"), what="a holder")
+    wait_until(lambda: server.client.keys("*:holders"), STARTED, "a holder")
     process.send_signal(number)
     out, err = process.communicate(timeout=15)
     assert (process.returncode, out) == (128 + number, b"")

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from pathlib import Path
 from typing import Any
 
 from loco_redis import Lease
+from tests.waiting import STARTED, eventually
 
 
 async def quick(lease: Lease) -> int:
@@ -17,13 +19,22 @@ async def quick(lease: Lease) -> int:
     return lease.task.attempt
 
 
-async def slow(lease: Lease) -> int:
-    await asyncio.sleep(1.0)
+def _begins(lease: Lease) -> Path:
+    """Told in the folder that the payload names, which is returned: the test's `Gate`."""
+    folder = Path(lease.task.payload.decode())
+    (folder / f"begun-{lease.task.task_id}-{lease.task.attempt}").touch()
+    return folder
+
+
+async def held(lease: Lease) -> int:
+    """Until the gate is opened; gives the number of its attempt."""
+    await eventually((_begins(lease) / "open").exists, STARTED)
     return lease.task.attempt
 
 
 def stuck(lease: Lease) -> None:
     """In a thread, which nobody can cancel."""
+    _begins(lease)
     time.sleep(60)
 
 
@@ -39,7 +50,7 @@ def forking(lease: Lease) -> None:
     time.sleep(60)
 
 
-handlers = {"quick*": quick, "slow": slow, "stuck": stuck, "endless": endless, "forking": forking}
+handlers = {"quick*": quick, "held": held, "stuck": stuck, "endless": endless, "forking": forking}
 nothing = 3
 
 

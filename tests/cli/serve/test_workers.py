@@ -19,6 +19,7 @@ from tests.cli.calls import invoke
 from tests.cli.commands import needs_proc
 from tests.cli.serve.worker_command import (
     HANDLERS,
+    Gate,
     Workers,
     all_hold,
     results,
@@ -85,17 +86,19 @@ async def test_workers_that_are_ended_amid_work_lose_and_repeat_nothing(server: 
         await _did(workers, 400)
 
 
-async def test_a_worker_that_is_killed_is_replaced(server: Server) -> None:
+async def test_a_worker_that_is_killed_is_replaced(server: Server, tmp_path: Path) -> None:
     """At once; what it had at hand is served again, by its second attempt."""
     options = ("--min=2", "--max=2", "--concurrency=1")
+    gate = Gate(tmp_path)
     async with running(server.url, 2, *options) as (scheduler, workers):
-        tasks = await submit(scheduler, 4, "slow")
-        await all_hold(server, 2)
+        tasks = await submit(scheduler, 4, "held", gate)
+        await gate.begun(2)
         victim = workers.told("started")[0]["pid"]
         os.kill(victim, signal.SIGKILL)
         (died,) = await workers.count("died", 1)
         assert (died["pid"], died["error"], died["retry_in"]) == (victim, "SIGKILL", 0.0)
         await workers.count("started", 3)
+        gate.open()
         assert sorted(await results(scheduler, tasks)) == [1, 1, 1, 2]
         assert await workers.ended(signal.SIGTERM) == 0
 
@@ -191,13 +194,16 @@ async def test_they_serve_on_a_cluster(cluster_url: str) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-async def test_a_signal_drains_all(server: Server, number: signal.Signals) -> None:
+async def test_a_signal_drains_all(server: Server, number: signal.Signals, tmp_path: Path) -> None:
     """What is at hand is finished, in the first attempt; what is queued stays queued."""
     options = ("--min=2", "--max=2", "--concurrency=2")
+    gate = Gate(tmp_path)
     async with running(server.url, 4, *options) as (scheduler, workers):
-        tasks = await submit(scheduler, 10, "slow")
-        await all_hold(server, 4)
-        assert await workers.ended(number) == 0
+        tasks = await submit(scheduler, 10, "held", gate)
+        await gate.begun(4)
+        await workers.drains(number, 2)
+        gate.open()
+        assert await workers.ended() == 0
         assert sum(event["done"] for event in workers.told("ended")) == 4
         now = await scheduler.snapshot()
         assert (now.held, now.durable_tasks) == (0, 6)
@@ -209,35 +215,39 @@ async def test_a_second_signal_puts_tasks_back(server: Server) -> None:
     async with running(server.url, 2, "--min=1", "--max=1") as (scheduler, workers):
         await submit(scheduler, 2, "endless")
         await all_hold(server, 2)
-        workers.process.send_signal(signal.SIGTERM)
-        await workers.count("draining", 1)
+        await workers.drains(signal.SIGTERM, 1)
         assert await workers.ended(signal.SIGTERM) == 0
         now = await scheduler.snapshot()
         assert (now.held, now.durable_tasks, now.dead_tasks) == (0, 2, 0)
 
 
-async def test_who_does_not_end_in_time_is_killed(server: Server) -> None:
+async def test_who_does_not_end_in_time_is_killed(server: Server, tmp_path: Path) -> None:
     """A thread that cannot be cancelled: after the grace, with exit status 1."""
+    gate = Gate(tmp_path)
     async with running(server.url, 2, "--min=1", "--max=1", "--grace=200ms") as (
         scheduler,
         workers,
     ):
-        await submit(scheduler, 1, "stuck")
-        await all_hold(server, 1)
+        await submit(scheduler, 1, "stuck", gate)
+        await gate.begun(1)
         assert await workers.ended(signal.SIGTERM) == 1
         assert len(workers.told("killed")) == 1
         assert b"killed, as they did not end within 0.2 s: 1 workers" in workers.errors
 
 
-async def test_workers_drain_when_the_command_is_killed(server: Server) -> None:
+async def test_workers_drain_when_the_command_is_killed(server: Server, tmp_path: Path) -> None:
     """They do not outlive it, and finish what they have."""
+    gate = Gate(tmp_path)
     async with running(server.url, 2, "--min=2", "--max=2", "--concurrency=1") as (
         scheduler,
         workers,
     ):
-        tasks = await submit(scheduler, 2, "slow")
-        await all_hold(server, 2)
-        assert await workers.ended(signal.SIGKILL) == -signal.SIGKILL
+        tasks = await submit(scheduler, 2, "held", gate)
+        await gate.begun(2)
+        workers.process.kill()
+        workers.process.wait()
+        gate.open()
+        assert await workers.ended() == -signal.SIGKILL
         assert await results(scheduler, tasks) == [1, 1]
 
 

@@ -9,13 +9,14 @@ import signal
 import subprocess
 import threading
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 from loco_redis import AsyncLOCOScheduler, SharedResource
 from loco_redis.observe import Link, Observer
 from tests.cli.commands import Command, loco_redis
 from tests.servers import Server
-from tests.waiting import eventually
+from tests.waiting import STARTED, eventually
 
 HANDLERS = "tests.cli.serve.handlers"
 
@@ -57,6 +58,11 @@ class Workers:
         )
         return self.told(event)
 
+    async def drains(self, number: signal.Signals, workers: int) -> None:
+        """Told to end by a signal, so many workers take no more tasks."""
+        self.process.send_signal(number)
+        await self.count("draining", workers)
+
     async def ended(self, number: signal.Signals | None = None, timeout: float = 20.0) -> int:
         """Its exit status, after a signal if one is given; nothing is left running."""
         if number is not None:
@@ -85,8 +91,29 @@ async def running(
             workers.process.wait()
 
 
-async def submit(scheduler: AsyncLOCOScheduler, count: int, agent: str) -> list[str]:
-    return [await scheduler.submit_task(agent, result_ttl=60) for _ in range(count)]
+class Gate:
+    """A folder in which handlers say that they have begun, and look whether they may end."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    async def begun(self, count: int) -> None:
+        """So many have. A slot is held before that: its task may still be given back."""
+        await eventually(
+            lambda: len([*self.folder.glob("begun-*")]) == count, STARTED, f"{count} handlers begun"
+        )
+
+    def open(self) -> None:
+        (self.folder / "open").touch()
+
+
+async def submit(
+    scheduler: AsyncLOCOScheduler, count: int, agent: str, gate: Gate | None = None
+) -> list[str]:
+    payload = str(gate.folder).encode() if gate is not None else None
+    return [
+        await scheduler.submit_task(agent, payload=payload, result_ttl=60) for _ in range(count)
+    ]
 
 
 async def results(scheduler: AsyncLOCOScheduler, tasks: list[str]) -> list[Any]:
@@ -96,4 +123,4 @@ async def results(scheduler: AsyncLOCOScheduler, tasks: list[str]) -> list[Any]:
 async def all_hold(server: Server, count: int) -> None:
     with Link(server.url) as link:
         observer = Observer(link, "llm")
-        await eventually(lambda: observer.snapshot().held == count, what=f"{count} slots held")
+        await eventually(lambda: observer.snapshot().held == count, STARTED, f"{count} slots held")
