@@ -180,7 +180,7 @@ class Heartbeat:
         """What comes next goes by new connections; a call under way ends."""
         if isinstance(self._client, redis.RedisCluster):
             self._client.disconnect_connection_pools()
-        elif self._client is not None:
+        elif isinstance(self._client, redis.Redis):
             self._client.connection_pool.disconnect()
 
     def _call(self, command: Command[HeartbeatReply]) -> HeartbeatReply:

@@ -68,7 +68,8 @@ async def test_duplicate_execution_long_after(any_schedulers: Schedulers, seen: 
     granted, charged, queued or ended by them."""
     schedulers, order = any_schedulers, random.Random(7)
     async with proxied(schedulers.server) as proxy:
-        async with schedulers(2, redis=proxy.url) as scheduler:
+        # No heartbeat comes in between, which would let Redis forget a request that was withdrawn.
+        async with schedulers(2, redis=proxy.url, lease_ttl=120.0) as scheduler:
             proxy.kept = []
             await Crowd(2, scheduler).run(callers=6, bodies=4)
             task_id = await scheduler.submit_task("d", Task(payload=b"x"))
