@@ -7,13 +7,19 @@ import contextlib
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol
+from urllib.parse import urlsplit
 
-from loco_redis._server import SOCKET_NAME, EmbeddedServer
 from tests.link import Link
-from tests.servers import Server
 
 Then = Literal["reset", "close", "go on"]
+
+
+class HasUrl(Protocol):
+    """A server, at a unix socket or by TCP."""
+
+    @property
+    def url(self) -> str: ...
 
 
 class Spoil(NamedTuple):
@@ -37,7 +43,7 @@ class Proxy:
         request_pace, reply_pace: bytes at once, and seconds of pause after them.
     """
 
-    def __init__(self, server_path: str, url: str) -> None:
+    def __init__(self, server_url: str, url: str) -> None:
         self.url = url
         self.silent = False
         self.mute: bytes | None = None
@@ -47,7 +53,7 @@ class Proxy:
         self.kept: list[bytes] | None = None
         self.request_pace: tuple[int, float] | None = None
         self.reply_pace: tuple[int, float] | None = None
-        self._server_path = server_path
+        self._server = urlsplit(server_url)
         self._lose: list[bytes] = []
         self._repeat: list[bytes] = []
         self._spoil: list[Spoil] = []
@@ -70,6 +76,11 @@ class Proxy:
     def spoil_hint(self, how: Callable[[bytes], bytes], then: Then = "go on") -> None:
         """The same for the next message of a subscription."""
         self._spoil_hints.append(Spoil(b"message", how, then))
+
+    @property
+    def spoils_hint(self) -> bool:
+        """Whether the next one will be."""
+        return bool(self._spoil_hints)
 
     def spoil_nothing(self) -> None:
         """What was to be spoiled, and has not come, is let through."""
@@ -134,7 +145,7 @@ class Proxy:
 
     async def send_aside(self, command: bytes) -> None:
         """The server carries it out; nobody gets the reply."""
-        reader, writer = await asyncio.open_unix_connection(self._server_path)
+        reader, writer = await self._connect()
         writer.write(command)
         await reader.read(1)
         writer.close()
@@ -142,7 +153,7 @@ class Proxy:
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError, asyncio.CancelledError):
             try:
-                server = await asyncio.open_unix_connection(self._server_path)
+                server = await self._connect()
             except OSError:
                 writer.transport.abort()  # the server is away: so is the proxy
                 raise
@@ -152,6 +163,11 @@ class Proxy:
                 await link.run()
             finally:
                 self._links.discard(link)
+
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        if self._server.scheme == "unix":
+            return await asyncio.open_unix_connection(self._server.path)
+        return await asyncio.open_connection(self._server.hostname, self._server.port)
 
 
 def _take_spoil(spoils: list[Spoil], data: bytes) -> Spoil | None:
@@ -170,12 +186,11 @@ def _take(texts: list[bytes], command: bytes) -> bool:
 
 
 @contextlib.asynccontextmanager
-async def proxied(server: Server | EmbeddedServer, tcp: bool = False) -> AsyncIterator[Proxy]:
+async def proxied(server: HasUrl, tcp: bool = False) -> AsyncIterator[Proxy]:
     """A proxy in front of `server`; by TCP, if a reset is to be one."""
-    process = server if isinstance(server, EmbeddedServer) else server.process
     with tempfile.TemporaryDirectory(prefix="proxy-") as directory:
         path = str(Path(directory) / "proxy.sock")
-        proxy = Proxy(str(process.directory / SOCKET_NAME), f"unix://{path}")
+        proxy = Proxy(server.url, f"unix://{path}")
         if tcp:
             listening = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)
             port = listening.sockets[0].getsockname()[1]

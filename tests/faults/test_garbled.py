@@ -110,22 +110,23 @@ async def test_truncated_bulk_while_opening(
 
 
 async def test_truncated_bulk_in_a_hint(schedulers: Schedulers, seen: Seen) -> None:
-    """The subscription is made anew, or the grant is found by the heartbeat."""
-    longest = 0.0
+    """The subscription is made anew, or the grant is found by the heartbeat; then there was no hint
+    to garble, and the slot is handed on once more."""
+    longest, garbles = 0.0, [*GARBLES.values(), *ENDLESS.values()]
     async with proxied(schedulers.server) as proxy:
         async with schedulers(lease_ttl=1.2) as holder:
             async with schedulers(redis=proxy.url, lease_ttl=None) as waiting:
-                for garble in (*GARBLES.values(), *ENDLESS.values()):
+                while len(proxy.spoiled) < len(garbles):
                     handle = await holder.acquire_start("h")
                     waiter = asyncio.create_task(waiting.acquire_start("w"))
                     await eventually(lambda: schedulers.waiting() == 1)
-                    proxy.spoil_hint(garble)
+                    if not proxy.spoils_hint:
+                        proxy.spoil_hint(garbles[len(proxy.spoiled)])
                     began = asyncio.get_running_loop().time()
                     await holder.release_handle(handle)
                     await waiting.release_handle(await waiter)
                     longest = max(longest, asyncio.get_running_loop().time() - began)
     assert longest < 1.2 / 4 + 1.0
-    assert len(proxy.spoiled) == len(GARBLES | ENDLESS)  # so there always was another subscription
     seen(f"{len(proxy.spoiled)} ways to garble a hint", f"longest wait {longest:.2f} s")
 
 
