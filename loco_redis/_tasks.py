@@ -1,4 +1,4 @@
-"""Ending a background task for certain."""
+"""Ending background tasks for certain."""
 
 from __future__ import annotations
 
@@ -6,16 +6,33 @@ import asyncio
 from typing import Any
 
 _PATIENCE = 0.05
+#: Seconds in which code of users may clean up before it is cancelled again.
+UNWINDING = 5.0
 
 
-async def end(task: asyncio.Task[Any] | None) -> None:
-    """Cancel `task` and wait for its end; what it raises is nobody's concern any more.
+async def end(*tasks: asyncio.Task[Any] | None, patience: float = _PATIENCE) -> None:
+    """Cancel `tasks` and wait until all have ended; what they raise is nobody's concern any more.
 
-    It is cancelled until it ends: on Python 3.11 a cancellation is lost in asyncio.wait_for, which
-    redis-py uses, when it comes together with what is awaited.
+    They are cancelled again after each `patience` seconds: on Python 3.11 a cancellation is lost in
+    asyncio.wait_for, which redis-py uses, when it comes together with what is awaited. If the
+    caller is cancelled meanwhile, as by another `end`, it is told once they have ended.
     """
-    while task is not None and not task.done():
-        task.cancel()
-        await asyncio.wait([task], timeout=_PATIENCE)
-    if task is not None and not task.cancelled():
-        task.exception()
+    clock = asyncio.get_running_loop().time
+    ending = [task for task in tasks if task is not None]
+    left = {task for task in ending if not task.done()}
+    interruption: asyncio.CancelledError | None = None
+    while left:
+        for task in left:
+            task.cancel()
+        again = clock() + patience
+        while left and (pause := again - clock()) > 0:
+            try:
+                await asyncio.wait(left, timeout=pause)
+            except asyncio.CancelledError as error:
+                interruption = error
+            left = {task for task in left if not task.done()}
+    for task in ending:
+        if not task.cancelled():
+            task.exception()
+    if interruption is not None:
+        raise interruption

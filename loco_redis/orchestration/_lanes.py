@@ -8,7 +8,7 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
-from loco_redis._tasks import end
+from loco_redis._tasks import UNWINDING, end
 from loco_redis.errors import BackendError, BackpressureError, EvictedError, LeaseLostError
 from loco_redis.lease import Lease
 
@@ -73,8 +73,10 @@ class Lanes:
         try:
             await self._over.wait()
         finally:
-            for lane in [*self._lanes, *self._leaving]:
-                await end(lane)
+            await asyncio.gather(
+                end(*self._idle, *self._leaving),
+                end(*self._lanes - self._idle, patience=UNWINDING),
+            )
         if self._error is not None:
             raise self._error
 

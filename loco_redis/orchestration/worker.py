@@ -103,9 +103,10 @@ class Worker:
                 await lanes.drain(self._grace, self._hurry)
                 await asyncio.wait([serving])
         finally:
-            for task in (stop, serving):
-                await end(task)
-            self._threads.close()
+            try:
+                await end(stop, serving)
+            finally:
+                self._threads.close()
         serving.result()
 
     def stop(self) -> None:

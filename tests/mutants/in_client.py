@@ -109,6 +109,14 @@ CLIENT = (
         ),
     ),
     Mutant(
+        "ending-cut-off",
+        "_tasks.py",
+        "                interruption = error\n",
+        "                raise error\n",
+        "who is cancelled twice leaves handlers behind that go on",
+        ("tests/client/test_ending.py::test_who_ends_others_is_ended_after_them",),
+    ),
+    Mutant(
         "max-stall-ignored",
         "_heartbeat.py",
         "        if silence <= self._max_stall:\n",

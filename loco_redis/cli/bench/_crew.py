@@ -172,6 +172,8 @@ class Crew:
             place = number // hosts % self._plan.workers
             worker = self._workers[place]
             worker.kill()
+            if not worker.killed:
+                return  # late: it has ended by itself
             self.notes.append(f"killed {worker.name} (pid {worker.pid})")
             other = await self._start(place)
             await other.ready.wait()

@@ -107,9 +107,10 @@ class Worker:
         self._process.send_signal(signal.SIGCONT)
 
     def kill(self) -> None:
-        """SIGKILL: what it holds stays held until its lease runs out."""
-        self.killed = True
-        self._process.kill()
+        """SIGKILL: what it holds stays held until its lease runs out. None that has ended is."""
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
+            self.killed = True
 
     async def end(self) -> None:
         """Close its stdin, by which it gives back what it holds; kill it if it takes too long."""

@@ -87,8 +87,7 @@ class WorkerFleet:
                 if looking.done():
                     looking.result()
         finally:
-            await end(looking)
-            await end(stop)
+            await end(looking, stop)
             await self._end_all()
 
     def stop(self) -> None:

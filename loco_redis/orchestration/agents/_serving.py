@@ -70,8 +70,8 @@ class Serving:
         try:
             await self.lanes.run()
         finally:
-            await end(scaling)
             self._threads.close()
+            await end(scaling)
 
     async def drain(self, grace: float) -> None:
         """Take no more messages; those at work have `grace` seconds to end."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 from uuid import uuid4
 
 from loco_redis import _validate as validate
-from loco_redis._tasks import end
+from loco_redis._tasks import UNWINDING, end
 from loco_redis.orchestration._calling import Threads, maybe_awaited
 from loco_redis.orchestration.plans._attempt import Attempts, Outcome, by_step
 from loco_redis.orchestration.plans._hints import listening
@@ -81,9 +81,11 @@ class Run:
             async with listening(store.caller.client, store.keys.channel, self._news.set):
                 await self._work()
         finally:
-            await self._give_back()
-            await end(keeper)
-            threads.close()
+            try:
+                await self._give_back()
+            finally:
+                threads.close()
+                await end(keeper)
 
     async def _work(self) -> None:
         while True:
@@ -181,7 +183,7 @@ class Run:
         """End what is in hand; others may take it at once."""
         if saying := [task for claim, task in self._hand.items() if claim in self._said]:
             await asyncio.wait(saying, timeout=_PATIENCE_AT_THE_END)
-        await asyncio.gather(*(end(task) for task in self._hand.values()))
+        await end(*self._hand.values(), patience=UNWINDING)
         backs: list[Coroutine[Any, Any, Any]] = [
             self._store.finish(claim, "back", patience=_PATIENCE_AT_THE_END)
             for claim in self._hand.keys() - self._lost

@@ -61,6 +61,5 @@ class Caller:
             return await self._runner.run(name, keys, args)
 
     async def aclose(self) -> None:
-        for call in [*self._calls]:
-            await end(call)
+        await end(*self._calls)
         await self.endpoint.close_async(self.client)

@@ -70,7 +70,7 @@ def test_one_machine_plays_hosts(server: Server) -> None:
 def test_killed_workers_are_replaced_and_their_slots_come_back(server: Server) -> None:
     """Both workers are killed, so at the end none but others can be granted anything. Nobody leaves
     on purpose: the oracle has looked at what the dead had held as well."""
-    options = ("--hosts", "1", "--workers", "2", "--hold", "50ms", "--load", "max")
+    options = ("--hosts", "1", "--workers", "2", "--hold", "300ms", "--load", "max")
     report = found(bench(server, *options, "--duration", "10s", "--kill-every", "3s", "--json"))
     (run,) = report["runs"]
     assert run["hosts"][0]["killed"] == 2

@@ -96,6 +96,31 @@ async def test_closing_the_scheduler_ends_the_worker(schedulers: Schedulers) -> 
         await asyncio.wait_for(run, 10)
 
 
+async def test_cancelled_handlers_clean_up(schedulers: Schedulers) -> None:
+    """All of them, and to the end, before `run` ends; then nothing is held."""
+    began, clean = [], []
+
+    async def forever(lease: Lease) -> None:
+        began.append(lease.task.task_id)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0.3)
+            clean.append(lease.task.task_id)
+
+    async with schedulers(3) as scheduler:
+        tasks = [await scheduler.submit_task("a") for _ in range(3)]
+        run = apart(scheduler.worker({"*": forever}, concurrency=6).run())
+        await eventually(lambda: len(began) == 3)
+        run.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(run, 10)
+        assert sorted(clean) == sorted(tasks)
+        assert schedulers.held() == 0
+        for task in tasks:
+            await scheduler.cancel_task(task)
+
+
 async def test_cancelling_run_ends_it_at_once(schedulers: Schedulers) -> None:
     """Handlers are cancelled and awaited, whatever the grace."""
     began = asyncio.Event()
