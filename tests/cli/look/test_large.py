@@ -247,7 +247,8 @@ def test_reading_is_cheap_for_redis(large: Large, command: str, say: Callable[[s
 
 @pytest.mark.parametrize("brief", [False, True])
 def test_a_redraw_is_cheap(large: Large, brief: bool, say: Callable[[str], None]) -> None:
-    """Reading and drawing a large screen compute less than half of the default interval."""
+    """Reading and drawing a large screen take less than half of the default interval, of this
+    process' time and the server's."""
     took = []
     with Link(large.url) as link:
         observer = Observer(link, _NAME)
@@ -265,7 +266,7 @@ def test_a_redraw_is_cheap(large: Large, brief: bool, say: Callable[[str], None]
         f"top, {kind}: {min(took):.3f} s, of the server {cost.total:.1f} ms, "
         f"longest {cost.longest:.2f} ms"
     )
-    assert median(took) < 0.5
+    assert median(took) + cost.total / 1000 < 0.5
     assert cost.total < _MOST_MS
     assert cost.longest < _LONGEST_MS
 

@@ -162,8 +162,8 @@ class Evening:
 
 
 def run(seconds: float, kill_every: float, url: str, folder: Path) -> Evening:
-    """Dine for so long after somebody of each process has eaten, and at most as long again until
-    everybody has; then all leave and nothing may be held. The processes are killed in turn."""
+    """Dine for so long after somebody of each process has eaten; then all leave and nothing may be
+    held. The processes are killed in turn."""
     processes, gone = [], list[Process]()
     for number in range(PROCESSES):
         processes.append(Process(url, number * EACH, folder / f"{number}-0"))
@@ -171,9 +171,7 @@ def run(seconds: float, kill_every: float, url: str, folder: Path) -> Evening:
         wait_until(lambda: all(each.meals() for each in processes), 60, "all processes to begin")
         started = time.monotonic()
         kills, next_kill = 0, started + kill_every
-        while time.monotonic() < started + seconds or (
-            time.monotonic() < started + 2 * seconds and _eaten(gone + processes) < SEATS
-        ):
+        while time.monotonic() < started + seconds:
             time.sleep(0.05)
             # The last one killed shall come back, and what it held.
             if time.monotonic() > next_kill and next_kill < started + seconds - WINDOW:
@@ -194,11 +192,6 @@ def run(seconds: float, kill_every: float, url: str, folder: Path) -> Evening:
         raise
     meals = sorted((m for each in gone + processes for m in each.meals()), key=lambda m: m.began)
     return judge(meals, started, ended, kills, codes)
-
-
-def _eaten(processes: list[Process]) -> int:
-    """How many philosophers have eaten."""
-    return len({meal.seat for each in processes for meal in each.meals()})
 
 
 def judge(meals: list[Meal], started: float, ended: float, kills: int, codes: list[int]) -> Evening:
